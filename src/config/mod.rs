@@ -1,0 +1,10 @@
+//! What configuration is made of: durations, sizes, URLs, secrets, and all problems at once. The sections belong to the
+//! modules that read them; the root struct is `app::settings`.
+
+mod problem;
+mod secret;
+mod types;
+
+pub use problem::{Document, Problem, Problems, Severity as ProblemSeverity};
+pub use secret::Secret;
+pub use types::{Environment, HttpUrl, Size, Span};

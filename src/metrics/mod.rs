@@ -1,0 +1,13 @@
+//! What a metric is and how it is written. Pure: no I/O, no tokio.
+//!
+//! A collector declares its families as `static` [`Desc`]s and pushes const samples into a [`Batch`]; [`expose`] writes
+//! batches in the format that the scraper asked for. Nothing is kept between scrapes.
+
+mod batch;
+mod desc;
+pub mod expose;
+mod histogram;
+
+pub use batch::Batch;
+pub use desc::{Desc, Kind};
+pub use histogram::Histogram;

@@ -1,0 +1,138 @@
+//! The only place that spawns. Tasks and threads have names, their panics are logged and counted, and all of them end
+//! when the program is told to.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use prometheus::IntCounterVec;
+use tokio::sync::oneshot;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::task::TaskTracker;
+
+use crate::telemetry::Telemetry;
+
+/// A task ended by a panic, or was cut off by the end of the program.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{task} panicked: {what}")]
+pub struct Panicked {
+    /// The task's name.
+    pub task: &'static str,
+    /// What the panic said.
+    pub what: String,
+}
+
+/// Starts tasks and threads, and ends them. Clones share the same set.
+#[derive(Clone)]
+pub struct Tasks(Arc<Inner>);
+
+struct Inner {
+    tracker: TaskTracker,
+    stop: CancellationToken,
+    panics: IntCounterVec,
+}
+
+/// The first and the longest pause before a supervised task is started again.
+const RESTART: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
+
+impl Tasks {
+    /// An empty set whose panics are counted in `tidewatch_task_panics_total`.
+    pub fn new(telemetry: &Telemetry) -> Self {
+        let panics = telemetry.counter("tidewatch_task_panics_total", "Tasks and threads that panicked.", &["task"]);
+        Self(Arc::new(Inner { tracker: TaskTracker::new(), stop: CancellationToken::new(), panics }))
+    }
+
+    /// Starts a task. Its result, or its panic, reaches the returned future; dropping that future ends nothing.
+    pub fn spawn<F>(&self, name: &'static str, task: F) -> impl Future<Output = Result<F::Output, Panicked>> + Send + use<F>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let (done, result) = oneshot::channel();
+        let inner = Arc::clone(&self.0);
+        self.0.tracker.spawn(async move {
+            let outcome = AssertUnwindSafe(task).catch_unwind().await.map_err(|panic| inner.report(name, panic.as_ref()));
+            // Nobody may be waiting: the task is what matters.
+            drop(done.send(outcome));
+        });
+        async move { result.await.unwrap_or_else(|_| Err(Panicked { task: name, what: "cut off".into() })) }
+    }
+
+    /// Runs what `make` makes until it returns or the program ends; a panic is followed by a new one after a pause
+    /// that doubles up to 30 s.
+    pub fn supervise<M, F>(&self, name: &'static str, make: M)
+    where
+        M: Fn() -> F + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let inner = Arc::clone(&self.0);
+        self.0.tracker.spawn(async move {
+            let mut pause = RESTART.0;
+            while let Err(panic) = AssertUnwindSafe(make()).catch_unwind().await {
+                inner.report(name, panic.as_ref());
+                tokio::select! {
+                    () = inner.stop.cancelled() => return,
+                    () = tokio::time::sleep(pause) => pause = (pause * 2).min(RESTART.1),
+                }
+            }
+        });
+    }
+
+    /// Runs `work` on a thread of its own, for what blocks. Nothing waits for the thread when the program ends, so it
+    /// may sit in a system call that never returns.
+    ///
+    /// # Errors
+    /// The system refuses another thread.
+    pub fn thread<T, W>(
+        &self,
+        name: &'static str,
+        work: W,
+    ) -> std::io::Result<impl Future<Output = Result<T, Panicked>> + Send + use<T, W>>
+    where
+        T: Send + 'static,
+        W: FnOnce() -> T + Send + 'static,
+    {
+        let (done, result) = oneshot::channel();
+        let inner = Arc::clone(&self.0);
+        std::thread::Builder::new().name(name.into()).spawn(move || {
+            let outcome = std::panic::catch_unwind(AssertUnwindSafe(work)).map_err(|panic| inner.report(name, panic.as_ref()));
+            // Nobody may be waiting: the work is what matters.
+            drop(done.send(outcome));
+        })?;
+        Ok(async move { result.await.unwrap_or_else(|_| Err(Panicked { task: name, what: "cut off".into() })) })
+    }
+
+    /// Completes when the program is told to end.
+    pub fn stopping(&self) -> WaitForCancellationFutureOwned {
+        self.0.stop.clone().cancelled_owned()
+    }
+
+    /// Whether the program was told to end.
+    pub fn is_stopping(&self) -> bool {
+        self.0.stop.is_cancelled()
+    }
+
+    /// Tells all tasks to end and waits for them, `grace` at the longest. Returns how many were still at work.
+    pub async fn drain(&self, grace: Duration) -> usize {
+        self.0.stop.cancel();
+        self.0.tracker.close();
+        // A task that needs longer is named by the caller, not waited for.
+        drop(tokio::time::timeout(grace, self.0.tracker.wait()).await);
+        self.0.tracker.len()
+    }
+}
+
+impl Inner {
+    fn report(&self, task: &'static str, panic: &(dyn std::any::Any + Send)) -> Panicked {
+        let what = panic
+            .downcast_ref::<&str>()
+            .map(ToString::to_string)
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "a panic without words".into());
+        self.panics.with_label_values(&[task]).inc();
+        tracing::error!(task, what, "a task panicked");
+        Panicked { task, what }
+    }
+}
