@@ -45,7 +45,11 @@ impl Tasks {
     }
 
     /// Starts a task. Its result, or its panic, reaches the returned future; dropping that future ends nothing.
-    pub fn spawn<F>(&self, name: &'static str, task: F) -> impl Future<Output = Result<F::Output, Panicked>> + Send + use<F>
+    pub fn spawn<F>(
+        &self,
+        name: &'static str,
+        task: F,
+    ) -> impl Future<Output = Result<F::Output, Panicked>> + Send + use<F>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
@@ -53,7 +57,8 @@ impl Tasks {
         let (done, result) = oneshot::channel();
         let inner = Arc::clone(&self.0);
         self.0.tracker.spawn(async move {
-            let outcome = AssertUnwindSafe(task).catch_unwind().await.map_err(|panic| inner.report(name, panic.as_ref()));
+            let outcome =
+                AssertUnwindSafe(task).catch_unwind().await.map_err(|panic| inner.report(name, panic.as_ref()));
             // Nobody may be waiting: the task is what matters.
             drop(done.send(outcome));
         });
@@ -97,7 +102,8 @@ impl Tasks {
         let (done, result) = oneshot::channel();
         let inner = Arc::clone(&self.0);
         std::thread::Builder::new().name(name.into()).spawn(move || {
-            let outcome = std::panic::catch_unwind(AssertUnwindSafe(work)).map_err(|panic| inner.report(name, panic.as_ref()));
+            let outcome =
+                std::panic::catch_unwind(AssertUnwindSafe(work)).map_err(|panic| inner.report(name, panic.as_ref()));
             // Nobody may be waiting: the work is what matters.
             drop(done.send(outcome));
         })?;
