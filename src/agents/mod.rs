@@ -1,1 +1,5 @@
-//! To be filled.
+//! The registry of agents: pure.
+
+/// What is known of all agents.
+#[derive(Debug, Default)]
+pub struct Registry {}

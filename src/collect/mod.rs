@@ -1,1 +1,121 @@
-//! To be filled.
+//! The collectors and their list.
+//!
+//! A collector is one file (or folder) here and one line in [`collectors!`]'s list: the line yields the module, the
+//! section `[collectors.NAME]`, the name in `collect[]`, in logs and in success metrics, the row in `docs/metrics.md`,
+//! and the tests over all collectors.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::agents::Registry;
+use crate::clock::Clock;
+use crate::config::{Problems, Span};
+use crate::facts::Facts;
+use crate::metrics::{Batch, Desc};
+use crate::task::Tasks;
+
+pub mod scrape;
+
+/// Why a collector has nothing to give this time. It costs its own series only.
+#[derive(Debug, thiserror::Error)]
+pub enum CollectError {
+    /// What it reads could not be read: the message names the file, socket or server, never a secret.
+    #[error("{what}: {source}")]
+    Io {
+        /// The file, socket or server.
+        what: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// What it reads does not look as documented.
+    #[error("{what}: {why}")]
+    Malformed {
+        /// The file, socket or server.
+        what: String,
+        /// What was expected, and what was found.
+        why: String,
+    },
+}
+
+/// What one run of a collector yields.
+#[derive(Debug, Default)]
+pub struct Output {
+    parts: Vec<(&'static str, Batch)>,
+    /// What it tells in types, beside the samples.
+    pub facts: Facts,
+}
+
+impl Output {
+    /// The batch of a part, which `collect[]` may ask for alone. A collector without parts uses its own name.
+    pub fn part(&mut self, name: &'static str) -> &mut Batch {
+        let index = self.parts.iter().position(|(part, _)| *part == name).unwrap_or_else(|| {
+            self.parts.push((name, Batch::new()));
+            self.parts.len() - 1
+        });
+        &mut self.parts[index].1
+    }
+
+    /// All parts with their names, in the order in which they were begun.
+    pub fn parts(&self) -> impl Iterator<Item = (&'static str, &Batch)> {
+        self.parts.iter().map(|(name, batch)| (*name, batch))
+    }
+}
+
+/// Reads the state of something and writes it down as samples and facts.
+#[async_trait]
+pub trait Collector: Send + Sync + 'static {
+    /// One run. Nothing is kept between runs but what must be. A part that fails leaves its own batch empty; an error
+    /// here costs the whole collector's series, and a hanging run is cut off at its deadline.
+    async fn collect(&self, out: &mut Output) -> Result<(), CollectError>;
+}
+
+/// What the list asks of a collector's type.
+pub trait Declare: Collector + Sized {
+    /// Its section: `deny_unknown_fields`, a default for every field, and a field `schedule`.
+    type Config: DeserializeOwned + Default + Clone + Send + Sync + 'static;
+
+    /// The names besides its own that `collect[]` takes: its parts.
+    const PARTS: &'static [&'static str];
+
+    /// Every family that it may write, for `docs/metrics.md` and the tests over all of them.
+    fn descs() -> Vec<&'static Desc>;
+
+    /// What is wrong with its section beyond its syntax; keys relative to the section.
+    fn check(config: &Self::Config, problems: &mut Problems);
+
+    /// Builds it. Opens nothing: that is a run's work, and may fail then.
+    fn build(config: &Self::Config, parts: &Deps) -> Self;
+}
+
+/// What a collector may be built with.
+#[derive(Clone)]
+pub struct Deps {
+    /// Time.
+    pub clock: Clock,
+    /// Where it starts tasks and threads.
+    pub tasks: Tasks,
+    /// The registry of agents, written by heartbeats.
+    pub agents: Arc<Mutex<Registry>>,
+}
+
+/// When and how much: the part of a collector's section that all have, `schedule = { timeout = "4s" }`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Schedule {
+    /// Whether it runs at all.
+    pub enabled: bool,
+    /// A run is cut off after this. Below Prometheus' default scrape timeout of 10 s, so that the rest still arrives.
+    pub timeout: Span,
+    /// More series than this of one run are cut, by whole families.
+    pub max_series: usize,
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Self { enabled: true, timeout: Span(Duration::from_secs(9)), max_series: 100_000 }
+    }
+}
