@@ -7,8 +7,8 @@ use crate::metrics::{Desc, Kind};
 const HEAD: &str = "\
 # Metrics
 
-Written by `tidewatch metrics --docs` from the descriptions in the source: change them there, not here. A family that
-is named after what the host tells (`node_memory_*`) stands here by its pattern. A family that has no label is one series.
+Written by `tidewatch metrics --docs` from the descriptions in the source: change them there, not here. A `*` in a name
+stands for what the source of the family tells.
 ";
 
 /// Every family that tidewatch may write, as Markdown: the collectors' in the order of their list, then the program's
