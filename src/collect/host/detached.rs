@@ -15,7 +15,7 @@ use crate::task::Tasks;
 const THREADS: usize = 32;
 
 /// After this a thread that never returned is written off, and what it asked for is asked for again.
-const PAUSE: Duration = Duration::from_secs(300);
+const PAUSE: Duration = Duration::from_mins(5);
 
 /// Makes calls by name. While a name's call has not returned, it is not made again.
 pub(super) struct Detached {

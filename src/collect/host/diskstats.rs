@@ -10,7 +10,7 @@ use super::filter::Filter;
 use super::udev::Properties;
 use super::{Part, Roots, Run};
 use crate::collect::CollectError;
-use crate::metrics::Desc;
+use crate::metrics::{Batch, Desc};
 
 /// node_exporter 1.12's own default: no partitions, no RAM disks, no loops.
 pub(super) const DEVICES_EXCLUDED: &str = r"^(z?ram|loop|fd|(h|s|v|xv)d[a-z]|nvme\d+n\d+p)\d+$";
@@ -83,8 +83,6 @@ pub(super) struct Disks {
     block: PathBuf,
     udev: PathBuf,
     devices: Filter,
-    /// The table is walked while a device's own files are read.
-    table: std::sync::Mutex<Reader>,
 }
 
 impl Disks {
@@ -94,7 +92,6 @@ impl Disks {
             block: roots.sysfs.join("block"),
             udev: roots.rootfs.join("run/udev/data"),
             devices: config.filter(DEVICES_EXCLUDED),
-            table: std::sync::Mutex::default(),
         }
     }
 }
@@ -102,8 +99,7 @@ impl Disks {
 #[async_trait]
 impl Part for Disks {
     async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
-        let mut table = self.table.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        for line in table.text(&self.file)?.lines() {
+        for line in run.table.text(&self.file)?.lines() {
             let mut fields = line.split_ascii_whitespace();
             let (Some(major), Some(minor), Some(device)) = (fields.next(), fields.next(), fields.next()) else {
                 continue;
@@ -116,18 +112,19 @@ impl Part for Disks {
                     run.batch.push(desc, &[device], value * unit);
                 }
             }
-            self.describe(device, major, minor, run);
+            self.describe([device, major, minor], &mut run.files, &mut run.batch);
         }
         Ok(())
     }
 }
 
 impl Disks {
-    fn describe(&self, device: &str, major: &str, minor: &str, run: &mut Run) {
-        let udev = Properties::read(&self.udev, major, minor, &mut run.files);
+    /// What the device is, as udev and sysfs know it.
+    fn describe(&self, [device, major, minor]: [&str; 3], files: &mut Reader, batch: &mut Batch) {
+        let udev = Properties::read(&self.udev, major, minor, files);
         // A slash in a device's name (`cciss/c0d0`) is an exclamation mark in sysfs.
         let folder = self.block.join(device.replace('/', "!"));
-        let rotational = run.files.number(&folder.join("queue/rotational")).unwrap_or_default().to_string();
+        let rotational = files.number(&folder.join("queue/rotational")).unwrap_or_default().to_string();
         let get = |key| udev.get(key);
         let labels = [
             device,
@@ -140,21 +137,21 @@ impl Disks {
             udev.serial(),
             get("ID_WWN"),
         ];
-        run.batch.push(&INFO, &labels, 1.0);
+        batch.push(&INFO, &labels, 1.0);
         let kind = get("ID_FS_TYPE");
         if !kind.is_empty() {
             let labels = [device, kind, get("ID_FS_USAGE"), get("ID_FS_UUID"), get("ID_FS_VERSION")];
-            run.batch.push(&FILESYSTEM_INFO, &labels, 1.0);
+            batch.push(&FILESYSTEM_INFO, &labels, 1.0);
         }
         let name = get("DM_NAME");
         if !name.is_empty() {
             let labels = [device, get("DM_LV_LAYER"), get("DM_LV_NAME"), name, get("DM_UUID"), get("DM_VG_NAME")];
-            run.batch.push(&MAPPER_INFO, &labels, 1.0);
+            batch.push(&MAPPER_INFO, &labels, 1.0);
         }
         if !get("ID_ATA").is_empty() {
             for (key, desc) in &ATA {
                 if let Some(value) = counter(get(key)) {
-                    run.batch.push(desc, &[device], value);
+                    batch.push(desc, &[device], value);
                 }
             }
         }

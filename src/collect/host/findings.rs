@@ -65,8 +65,8 @@ impl Findings {
         });
     }
 
-    /// The state of the service `host`, which was in `before` since then.
-    pub(super) fn state(&self, before: Option<(State, Timestamp)>, now: Timestamp) -> ServiceState {
+    /// The state of the service `host`. Since when it has been so, the engine knows.
+    pub(super) fn state(&self, now: Timestamp) -> ServiceState {
         let all: Vec<&Finding> = [&self.cpu, &self.memory, &self.disk, &self.mount].into_iter().flatten().collect();
         let worst = all.iter().max_by(|a, b| a.state.cmp(&b.state).then(a.share.total_cmp(&b.share)));
         let (state, why, next) = match worst {
@@ -77,8 +77,7 @@ impl Findings {
             }
             Some(worst) => (worst.state, worst.why.clone(), worst.next),
         };
-        let since = before.filter(|(earlier, _)| *earlier == state).map_or(now, |(_, since)| since);
-        ServiceState { service: "host".to_owned(), state, since, why, next: next.to_owned() }
+        ServiceState { service: "host".to_owned(), state, since: now, why, next: next.to_owned() }
     }
 }
 
@@ -116,7 +115,7 @@ mod tests {
     fn state(see: impl FnOnce(&mut Findings)) -> (State, String) {
         let mut findings = Findings::default();
         see(&mut findings);
-        let state = findings.state(None, Timestamp::UNIX_EPOCH);
+        let state = findings.state(Timestamp::UNIX_EPOCH);
         assert_eq!(state.next.is_empty(), state.state == State::Ok);
         (state.state, state.why)
     }
@@ -173,15 +172,5 @@ mod tests {
         assert_eq!(state(|_| ()).0, State::Unknown);
         assert_eq!(state(|findings| findings.disk("/", 0, 0)).0, State::Unknown);
         assert_eq!(state(|findings| findings.memory(0.0, 0.0)).0, State::Unknown);
-    }
-
-    #[test]
-    fn since_is_kept_while_the_state_stays() {
-        let mut findings = Findings::default();
-        findings.cpu(0.1);
-        let later = Timestamp::from_second(60).unwrap();
-        let since = |before| findings.state(Some((before, Timestamp::UNIX_EPOCH)), later).since;
-        assert_eq!(since(State::Ok), Timestamp::UNIX_EPOCH);
-        assert_eq!(since(State::Warning), later);
     }
 }

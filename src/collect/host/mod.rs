@@ -9,12 +9,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 
 use super::{CollectError, Collector, Declare, Deps, Output};
 use crate::clock::Clock;
 use crate::config::Problems;
-use crate::facts::State;
 use crate::metrics::{Batch, Desc};
 
 mod config;
@@ -63,6 +61,8 @@ struct Roots {
 #[derive(Default)]
 struct Run {
     batch: Batch,
+    /// A table, walked while files about its rows are read into the other.
+    table: files::Reader,
     files: files::Reader,
     /// `/proc/stat`, which two parts read: the kernel works longest for it.
     stat: files::Once,
@@ -90,16 +90,14 @@ pub struct Host {
     parts: Vec<Entry>,
     /// The last run's buffers.
     buffers: Mutex<Run>,
-    /// How the host was, and since when.
-    state: Mutex<Option<(State, Timestamp)>>,
 }
 
 impl Host {
     /// Builds it with another way of asking file systems about their space than the system's.
-    pub fn with_statvfs(config: &HostConfig, deps: &Deps, statvfs: Statvfs) -> Self {
+    pub fn with_statvfs(config: &HostConfig, deps: &Deps, statvfs: &Statvfs) -> Self {
         let build = |name: &'static str| {
             let part = match config.backend {
-                Backend::Linux => linux(name, config, deps, &statvfs),
+                Backend::Linux => linux(name, config, deps, statvfs),
                 Backend::Sysinfo => portable(name, config, deps),
             };
             part.map(|part| Entry { name, part, failing: AtomicBool::new(false) })
@@ -108,7 +106,6 @@ impl Host {
             clock: deps.clock.clone(),
             parts: PARTS.iter().copied().filter(|name| config.parts.takes(name)).filter_map(build).collect(),
             buffers: Mutex::default(),
-            state: Mutex::default(),
         }
     }
 }
@@ -166,11 +163,7 @@ impl Collector for Host {
             *out.part(entry.name) = batch;
             entry.report(result.err());
         }
-        let now = self.clock.now();
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let service = run.findings.state(*state, now);
-        *state = Some((service.state, service.since));
-        out.facts.services.push(service);
+        out.facts.services.push(run.findings.state(self.clock.now()));
         *self.buffers.lock().unwrap_or_else(PoisonError::into_inner) = run;
         Ok(())
     }
@@ -216,6 +209,6 @@ impl Declare for Host {
     }
 
     fn build(config: &Self::Config, parts: &Deps) -> Self {
-        Self::with_statvfs(config, parts, statvfs::system())
+        Self::with_statvfs(config, parts, &statvfs::system())
     }
 }

@@ -2,12 +2,11 @@
 
 use std::borrow::Cow;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 
 use super::config::DeviceConfig;
-use super::files::{Reader, counter, malformed};
+use super::files::{counter, malformed};
 use super::filter::Filter;
 use super::{Part, Roots, Run};
 use crate::collect::CollectError;
@@ -58,8 +57,6 @@ pub(super) struct NetworkDevices {
     tables: [PathBuf; 2],
     class: PathBuf,
     devices: Filter,
-    /// The table is walked while a device's own file is read.
-    table: Mutex<Reader>,
 }
 
 impl NetworkDevices {
@@ -68,7 +65,6 @@ impl NetworkDevices {
             tables: [roots.procfs.join("1/net/dev"), roots.procfs.join("net/dev")],
             class: roots.sysfs.join("class/net"),
             devices: config.filter(""),
-            table: Mutex::default(),
         }
     }
 }
@@ -76,10 +72,9 @@ impl NetworkDevices {
 #[async_trait]
 impl Part for NetworkDevices {
     async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
-        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let [first, own] = &self.tables;
-        let file = if table.bytes(first).is_ok() { first } else { own };
-        let mut lines = table.text(file)?.lines();
+        let file = if run.table.bytes(first).is_ok() { first } else { own };
+        let mut lines = run.table.text(file)?.lines();
         let header = lines.nth(1).ok_or_else(|| malformed(file, "no header of two lines"))?;
         let columns = columns(header).ok_or_else(|| malformed(file, "a header without two sides"))?;
         for line in lines {
