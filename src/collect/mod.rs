@@ -34,7 +34,9 @@ pub use list::Entry;
 pub use run::Failure;
 pub use select::{SelectError, Selection};
 
-collectors! {}
+collectors! {
+    host => host::Host,
+}
 
 /// Why a collector has nothing to give this time. It costs its own series only.
 #[derive(Debug, thiserror::Error)]
