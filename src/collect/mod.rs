@@ -18,6 +18,7 @@ use crate::facts::Facts;
 use crate::metrics::{Batch, Desc};
 use crate::task::Tasks;
 
+pub mod agents;
 pub mod scrape;
 
 /// Why a collector has nothing to give this time. It costs its own series only.
