@@ -1,1 +1,3 @@
-//! To be filled.
+//! TLS, and the small HTTPS client.
+
+pub mod client;

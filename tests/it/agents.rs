@@ -1,48 +1,42 @@
-//! The registry of agents and its collector: what is online, late, offline, expected, lost.
+//! The registry of agents: what is online, late, offline, expected, lost.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
-use proptest::prelude::*;
+use jiff::Timestamp;
 use tidewatch::agents::{
     AgentId, Change, Condition, Expectation, Group, Heartbeat, Refusal, Registry, Row, Settings, Source, View,
 };
-use tidewatch::clock::Clock;
-use tidewatch::collect::agents::Agents;
-use tidewatch::collect::{Collector, Declare, Deps, Output};
-use tidewatch::config::{Document, Span};
-use tidewatch::facts::{ServiceState, State};
-use tidewatch::task::Tasks;
-use tidewatch::telemetry::Telemetry;
+use tidewatch::config::Span;
 
-fn id(text: &str) -> AgentId {
+mod collector;
+mod properties;
+
+pub(crate) fn id(text: &str) -> AgentId {
     text.parse().unwrap()
 }
 
-fn at(seconds: i64) -> Timestamp {
+pub(crate) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).unwrap()
 }
 
-fn beat(body: &str) -> Heartbeat {
+pub(crate) fn beat(body: &str) -> Heartbeat {
     Heartbeat::parse(body.as_bytes()).unwrap()
 }
 
-fn push(registry: &mut Registry, agent: &str, body: &str, seconds: i64) {
+pub(crate) fn push(registry: &mut Registry, agent: &str, body: &str, seconds: i64) {
     registry.beat(Source::Push, &id(agent), beat(body), at(seconds)).unwrap();
 }
 
-fn view(registry: &Registry, agent: &str, seconds: i64) -> View {
+pub(crate) fn view(registry: &Registry, agent: &str, seconds: i64) -> View {
     registry.view(&id(agent), at(seconds)).unwrap()
 }
 
 #[track_caller]
-fn close(left: f64, right: f64) {
+pub(crate) fn close(left: f64, right: f64) {
     assert!((left - right).abs() < 1e-9 || left.total_cmp(&right).is_eq(), "{left} is not {right}");
 }
 
-fn expecting(agents: &[&str]) -> Settings {
+pub(crate) fn expecting(agents: &[&str]) -> Settings {
     Settings {
         expected: agents.iter().map(|agent| (id(agent), Expectation::default())).collect(),
         ..Settings::default()
@@ -50,7 +44,7 @@ fn expecting(agents: &[&str]) -> Settings {
 }
 
 /// What a restart of ours does: the journal's rows, read into a new registry.
-fn restarted(registry: &Registry, settings: Settings) -> Registry {
+pub(crate) fn restarted(registry: &Registry, settings: Settings) -> Registry {
     let mut next = Registry::new(settings);
     for row in registry.rows() {
         next.restore(serde_json::from_str(&serde_json::to_string(&row).unwrap()).unwrap());
@@ -270,189 +264,4 @@ fn a_quorum_is_lost_when_too_few_are_online() {
     assert_eq!((quorum.members, quorum.online, quorum.required, quorum.met), (3, 2, 2, true));
     assert_eq!(quorum.missing, [id("beta")]);
     assert!(!registry.snapshot(at(121)).quorums[0].met);
-}
-
-/// What happens between two reports of one agent.
-#[derive(Clone, Debug)]
-enum Event {
-    Work(u64),
-    AgentRestarts,
-    WeRestart,
-    Both,
-}
-
-fn events() -> impl Strategy<Value = Vec<Event>> {
-    let event = prop_oneof![
-        6 => (0..1_000_u64).prop_map(Event::Work),
-        1 => Just(Event::AgentRestarts),
-        1 => Just(Event::WeRestart),
-        1 => Just(Event::Both),
-    ];
-    prop::collection::vec(event, 1..60)
-}
-
-/// The rule of Prometheus' own `increase`: the last report of each run that does not fall, summed up.
-fn model(reports: &[u64]) -> u64 {
-    let falls = reports.windows(2).filter(|pair| pair[1] < pair[0]).map(|pair| pair[0]);
-    falls.sum::<u64>() + reports.last().copied().unwrap_or_default()
-}
-
-proptest! {
-    #[test]
-    fn counters_never_go_down_over_any_restart(events in events()) {
-        let mut registry = Registry::default();
-        let (mut agent, mut cents, mut reports, mut shown) = (0_u64, 0_u64, Vec::new(), 0);
-        for (second, event) in (0..).zip(&events) {
-            match event {
-                Event::Work(done) => { agent += done; cents += done; }
-                Event::AgentRestarts => (agent, cents) = (0, 0),
-                Event::WeRestart => registry = restarted(&registry, Settings::default()),
-                Event::Both => { (agent, cents) = (0, 0); registry = restarted(&registry, Settings::default()); }
-            }
-            let body = format!(
-                r#"{{"messages_processed":{agent},"deliberations":{agent},"tasks":{{"completed":{agent},"failed":{agent}}},
-                "tokens":{{"input":{agent},"output":{agent}}},"cost_usd":{}}}"#, cents as f64 / 100.0);
-            push(&mut registry, "a", &body, second);
-            reports.push(agent);
-            let view = view(&registry, "a", second);
-            let total = model(&reports);
-            for count in [view.messages, view.deliberations, view.tasks_completed, view.tasks_failed, view.tokens_input, view.tokens_output] {
-                prop_assert_eq!(count, Some(total));
-            }
-            prop_assert!((view.cost_usd.unwrap() - total as f64 / 100.0).abs() < 1e-6);
-            prop_assert!(total >= shown);
-            prop_assert!((0.0..=1.0).contains(&view.health_score));
-            shown = total;
-        }
-    }
-
-    #[test]
-    fn a_restart_of_ours_changes_nothing_that_is_shown(beats in prop::collection::vec((0..4_u8, 0..3_usize, 0..500_i64), 1..80), later in 0..10_000_i64) {
-        let mut registry = Registry::default();
-        let mut now = 0;
-        for (agent, source, gap) in beats {
-            now += gap;
-            let body = beat(&format!(r#"{{"messages_processed":{},"tasks":{{"failed":{agent}}},"model":"m{source}"}}"#, gap % 7));
-            registry.beat(Source::ALL[source], &id(&format!("agent-{agent}")), body, at(now)).unwrap();
-        }
-        let mut next = restarted(&registry, Settings::default());
-        prop_assert_eq!(registry.snapshot(at(now + later)).agents, next.snapshot(at(now + later)).agents);
-    }
-
-    #[test]
-    fn no_body_breaks_the_registry(body in ".{0,200}", fields in prop::collection::btree_map("status|timestamp|interval_seconds|role|model|health_score|messages_processed|tasks|tokens|cost_usd|active_tasks", "-?[0-9]{1,20}(\\.5)?|null|true|\"[a-z]{0,9}\"|\\{\\}|\\[\\]|\\{\"failed\":9e15\\}", 0..6)) {
-        let json = fields.iter().map(|(key, value)| format!("{key:?}:{value}")).collect::<Vec<_>>().join(",");
-        for text in [body, format!("{{{json}}}")] {
-            if let Ok(beat) = Heartbeat::parse(text.as_bytes()) {
-                let mut registry = Registry::default();
-                registry.beat(Source::Push, &id("a"), beat, at(0)).unwrap();
-                let view = registry.view(&id("a"), at(5)).unwrap();
-                prop_assert!(view.age_seconds.unwrap() >= 0.0 && view.late_seconds < view.timeout_seconds);
-                prop_assert!((0.0..=1.0).contains(&view.health_score));
-                restarted(&registry, Settings::default());
-            }
-        }
-    }
-}
-
-/// A collector over a registry of its own, with a clock moved by hand.
-struct Bench {
-    collector: Agents,
-    registry: Arc<Mutex<Registry>>,
-    clock: Clock,
-}
-
-impl Bench {
-    fn new(config: &str) -> Self {
-        let (config, problems) = Document::new("t.toml", config).parse();
-        assert!(!problems.fatal(), "{problems}");
-        let clock = Clock::manual(at(0));
-        let registry = Arc::new(Mutex::new(Registry::default()));
-        let tasks = Tasks::new(&Telemetry::new());
-        let deps = Deps { clock: clock.clone(), tasks, agents: Arc::clone(&registry) };
-        Self { collector: Agents::build(&config, &deps), registry, clock }
-    }
-
-    fn beat(&self, agent: &str, body: &str) {
-        self.registry.lock().unwrap().beat(Source::Push, &id(agent), beat(body), self.clock.now()).unwrap();
-    }
-
-    async fn collect(&self) -> Output {
-        let mut out = Output::default();
-        self.collector.collect(&mut out).await.unwrap();
-        out
-    }
-
-    async fn service(&self) -> ServiceState {
-        self.collect().await.facts.services.remove(0)
-    }
-}
-
-#[tokio::test]
-async fn the_verdict_names_who_and_what_to_do() {
-    let bench = Bench::new("");
-    let verdict = bench.service().await;
-    assert_eq!((verdict.service.as_str(), verdict.state), ("agents", State::Ok));
-    assert!(verdict.next.contains("curl"), "{}", verdict.next);
-
-    bench.beat("steward", "");
-    let verdict = bench.service().await;
-    assert_eq!((verdict.state, verdict.why.as_str()), (State::Ok, "1 of 1 agents online"));
-
-    bench.clock.advance(Duration::from_secs(90));
-    let verdict = bench.service().await;
-    assert_eq!((verdict.state, verdict.why.as_str()), (State::Warning, "steward late: 90 s (late after 60 s)"));
-    assert_eq!(verdict.since, at(90));
-
-    bench.clock.advance(Duration::from_secs(150));
-    let verdict = bench.service().await;
-    assert_eq!((verdict.state, verdict.why.as_str()), (State::Critical, "steward offline 4 min (timeout 120 s)"));
-    assert!(verdict.next.contains("agents expect steward --stop-for"), "{}", verdict.next);
-
-    bench.clock.advance(Duration::from_secs(10));
-    assert_eq!(bench.service().await.since, at(240), "since it became critical");
-}
-
-#[tokio::test]
-async fn the_verdict_puts_a_lost_quorum_first_and_never_grows_long() {
-    let names: Vec<String> = (0..40).map(|n| format!("'agent-{n:02}'")).collect();
-    let bench = Bench::new(&format!("[groups.triad]\nmembers = [{}]\nrequired = 2", names.join(",")));
-    let verdict = bench.service().await;
-    assert_eq!(verdict.state, State::Critical);
-    assert!(
-        verdict.why.starts_with("quorum of triad lost: 0 of 40 online, 2 required; agent-00 never seen"),
-        "{}",
-        verdict.why
-    );
-    assert!(verdict.why.ends_with("and 35 more"), "{}", verdict.why);
-}
-
-#[tokio::test]
-async fn every_agent_yields_its_series_and_its_row() {
-    let bench = Bench::new("expected = ['ghost']");
-    let full = r#"{"status":"alive","interval_seconds":30,"role":"r","model":"m","health_score":1,"messages_processed":1,
-        "deliberations":1,"tasks":{"completed":1,"failed":1},"active_tasks":1,"tokens":{"input":1,"output":1},"cost_usd":1}"#;
-    bench.beat("steward", full);
-    let out = bench.collect().await;
-    let series: usize = out.parts().map(|(_, batch)| batch.series()).sum();
-    // 15 of the full agent, 6 of the one that was never seen, 3 totals, 6 sources, 4 reasons.
-    assert_eq!(series, 15 + 6 + 3 + 6 + 4);
-    let rows: Vec<(&str, bool, Option<f64>, &str)> = out
-        .facts
-        .agents
-        .iter()
-        .map(|row| (row.agent_id.as_str(), row.online, row.age_seconds, row.source.as_str()))
-        .collect();
-    assert_eq!(rows, [("ghost", false, None, ""), ("steward", true, Some(0.0), "push")]);
-}
-
-#[tokio::test]
-async fn the_facts_survive_json_also_in_a_planned_stop() {
-    let bench = Bench::new("expected = ['ghost']");
-    let plan = Expectation { stop_until: Some(at(0) + SignedDuration::from_hours(1)), ..Expectation::default() };
-    bench.registry.lock().unwrap().expect(&id("ghost"), &plan).unwrap();
-    let facts = bench.collect().await.facts;
-    let copy = serde_json::from_str(&serde_json::to_string(&facts).unwrap()).unwrap();
-    assert_eq!(facts, copy);
-    assert_eq!(facts.services[0].state, State::Ok, "{}", facts.services[0].why);
 }

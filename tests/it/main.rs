@@ -14,4 +14,5 @@
 mod support;
 
 mod agents;
+mod crates;
 mod dependencies;

@@ -1,6 +1,7 @@
 //! The families of agents.
 
 use super::{Batch, Desc, Snapshot, View};
+use crate::agents::Source;
 
 static STATUS: Desc =
     Desc::gauge("openclaw_agent_status", "1 if the agent is online, 0 if it is offline.", &["agent_id"]);
@@ -118,10 +119,15 @@ pub(super) const PER_GROUP: usize = 4;
 /// Those without an agent or a group, at most.
 pub(super) const OTHERS: usize = 100;
 
-/// Writes everything at one moment.
+/// Writes everything at one moment. A number that an agent never reported is absent, not 0: nobody knows it.
 pub(super) fn write(snapshot: &Snapshot, batch: &mut Batch) {
-    for view in &snapshot.agents {
-        agent(view, batch);
+    let agents = &snapshot.agents;
+    gauges(agents, batch);
+    counters(agents, batch);
+    for view in agents {
+        let text = |value: &Option<String>| value.clone().unwrap_or_default();
+        let source = view.source.map_or("", Source::name);
+        batch.push(&INFO, &[view.agent_id.as_str(), &text(&view.role), &text(&view.model), source], 1.0);
     }
     batch.push(&EXPECTED, &[], snapshot.expected() as f64);
     batch.push(&ONLINE, &[], snapshot.online() as f64);
@@ -141,36 +147,51 @@ pub(super) fn write(snapshot: &Snapshot, batch: &mut Batch) {
     }
 }
 
-/// A number that an agent never reported is absent, not 0: nobody knows it.
-fn agent(view: &View, batch: &mut Batch) {
-    let id = view.agent_id.as_str();
-    batch.push(&STATUS, &[id], f64::from(view.online));
-    batch.push(&AGE, &[id], view.age_seconds.unwrap_or(f64::INFINITY));
-    batch.push(&TIMEOUT, &[id], view.timeout_seconds);
-    batch.push(&LATE, &[id], view.late_seconds);
-    batch.push(&SCORE, &[id], view.health_score);
-    let text = |value: &Option<String>| value.clone().unwrap_or_default();
-    let source = view.source.map_or("", crate::agents::Source::name);
-    batch.push(&INFO, &[id, &text(&view.role), &text(&view.model), source], 1.0);
-    let counts = [
-        (&MESSAGES, None, view.messages),
-        (&DELIBERATIONS, None, view.deliberations),
-        (&TASKS, Some("completed"), view.tasks_completed),
-        (&TASKS, Some("failed"), view.tasks_failed),
-        (&ACTIVE, None, view.active_tasks),
-        (&TOKENS, Some("input"), view.tokens_input),
-        (&TOKENS, Some("output"), view.tokens_output),
+/// What a gauge shows of an agent, and what a counter does.
+type Number = fn(&View) -> Option<f64>;
+type Count = fn(&View) -> Option<u64>;
+
+fn gauges(agents: &[View], batch: &mut Batch) {
+    let families: [(&Desc, Number); 7] = [
+        (&STATUS, |view| Some(f64::from(view.online))),
+        (&AGE, |view| Some(view.age_seconds.unwrap_or(f64::INFINITY))),
+        (&TIMEOUT, |view| Some(view.timeout_seconds)),
+        (&LATE, |view| Some(view.late_seconds)),
+        (&INTERVAL, |view| view.interval_seconds),
+        (&SCORE, |view| Some(view.health_score)),
+        (&ACTIVE, |view| view.active_tasks.map(|count| count as f64)),
     ];
-    for (desc, label, count) in counts {
-        let Some(count) = count else { continue };
-        match label {
-            Some(label) => batch.push(desc, &[id, label], count as f64),
-            None => batch.push(desc, &[id], count as f64),
+    for (desc, value) in families {
+        for view in agents {
+            if let Some(value) = value(view) {
+                batch.push(desc, &[view.agent_id.as_str()], value);
+            }
         }
     }
-    for (desc, value) in [(&INTERVAL, view.interval_seconds), (&COST, view.cost_usd)] {
-        if let Some(value) = value {
-            batch.push(desc, &[id], value);
+}
+
+fn counters(agents: &[View], batch: &mut Batch) {
+    let families: [(&Desc, &[&str], Count); 6] = [
+        (&MESSAGES, &[], |view| view.messages),
+        (&DELIBERATIONS, &[], |view| view.deliberations),
+        (&TASKS, &["completed"], |view| view.tasks_completed),
+        (&TASKS, &["failed"], |view| view.tasks_failed),
+        (&TOKENS, &["input"], |view| view.tokens_input),
+        (&TOKENS, &["output"], |view| view.tokens_output),
+    ];
+    for (desc, label, count) in families {
+        for view in agents {
+            let Some(count) = count(view) else { continue };
+            let id = view.agent_id.as_str();
+            match label {
+                [label] => batch.push(desc, &[id, label], count as f64),
+                _ => batch.push(desc, &[id], count as f64),
+            }
+        }
+    }
+    for view in agents {
+        if let Some(cost) = view.cost_usd {
+            batch.push(&COST, &[view.agent_id.as_str()], cost);
         }
     }
 }

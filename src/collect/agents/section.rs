@@ -50,7 +50,10 @@ impl Default for Section {
 impl From<Section> for Config {
     fn from(section: Section) -> Self {
         let mut schedule = section.schedule.clone();
-        let needed = section.max_agents.saturating_mul(PER_AGENT) + section.groups.len() * PER_GROUP + OTHERS;
+        // Those named here have their places beside the limit, should it be reached without them.
+        let named = section.expected.len() + section.groups.values().map(|group| group.members.len()).sum::<usize>();
+        let agents = section.max_agents.saturating_add(named).saturating_mul(PER_AGENT);
+        let needed = agents.saturating_add(section.groups.len() * PER_GROUP + OTHERS);
         schedule.max_series = schedule.max_series.max(needed);
         Self { section, schedule }
     }

@@ -1,0 +1,35 @@
+//! What the configuration decides about alerts: one value, built anew at a reload.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Kind, Labels, Severity};
+
+/// The settings that decisions take.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Which alerts go to which channels.
+    pub routes: super::route::Routes,
+    /// Severities by their label's value.
+    pub severities: super::severity::Severities,
+    /// An alert that fires again within this of its end re-opens its incident.
+    pub dedup: Duration,
+    /// The same incident does not notify the same channel again within this, but for what must not be held back.
+    pub cooldown: Duration,
+    /// How long a firing that looks stale is held: twice the source's peer timeout.
+    pub hold: Duration,
+}
+
+impl Policy {
+    /// How bad an alert is.
+    pub fn severity(&self, labels: &Labels) -> Severity {
+        self.severities.of(labels)
+    }
+
+    /// The channels that an incident with these members' labels notifies, in the order of the configuration.
+    pub fn channels<'a>(&self, members: impl Iterator<Item = &'a Labels>, kind: Kind, now: Timestamp) -> Vec<String> {
+        let _ = (kind, now);
+        self.routes.channels(members)
+    }
+}
