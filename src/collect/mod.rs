@@ -35,6 +35,7 @@ pub use run::Failure;
 pub use select::{SelectError, Selection};
 
 collectors! {
+    agents => agents::Agents,
     host => host::Host,
 }
 
