@@ -33,7 +33,10 @@ pub use last::{Last, LastRun};
 pub use list::Entry;
 pub use select::{SelectError, Selection};
 
-collectors! {}
+collectors! {
+    agents => agents::Agents,
+    host => host::Host,
+}
 
 /// Why a collector has nothing to give this time. It costs its own series only.
 #[derive(Debug, thiserror::Error)]
