@@ -1,11 +1,42 @@
 //! Samples on their way from a collector to a scraper.
 
-use super::{Desc, Histogram};
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hasher};
 
-/// The samples of one collector's run, a family at a time.
+use super::desc::is_label_name;
+use super::text::{append_escaped, append_value};
+use super::{Desc, Dropped, Histogram, Kind, Reason, Summary};
+
+/// The samples of one collector's run, a family at a time, in the order in which families were first pushed. Lines are
+/// written as they are pushed: nothing is kept per sample.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    samples: Vec<(Desc, Vec<String>, f64)>,
+    families: Vec<Family>,
+    by_name: HashMap<Cow<'static, str>, usize>,
+    last: usize,
+}
+
+/// One family's samples.
+#[derive(Clone, Debug)]
+pub(super) struct Family {
+    pub(super) desc: Desc,
+    /// The lines of plain samples, the same in both formats.
+    pub(super) lines: Vec<u8>,
+    /// A hash of each line's labels, so that a series that was pushed twice is noticed.
+    pub(super) hashes: Vec<u64>,
+    /// Histograms and summaries with their labels as they are written, without braces.
+    pub(super) distributions: Vec<(Vec<u8>, Distribution)>,
+    /// A value is negative or NaN, which OpenMetrics forbids in a counter.
+    pub(super) not_counting: bool,
+    /// Samples of another type, or that could not be written.
+    pub(super) refused: usize,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Distribution {
+    Histogram(Histogram),
+    Summary(Summary),
 }
 
 impl Batch {
@@ -16,14 +47,158 @@ impl Batch {
 
     /// Adds one sample. `labels` are the values of `desc.labels`, in their order; an empty value is written as such.
     pub fn push(&mut self, desc: &Desc, labels: &[&str], value: f64) {
-        self.samples.push((desc.clone(), labels.iter().map(ToString::to_string).collect(), value));
+        self.family(desc).push(desc.kind, pairs(desc, labels), value);
     }
 
-    /// Adds one histogram.
-    pub fn push_histogram(&mut self, _desc: &Desc, _labels: &[&str], _value: &Histogram) {}
+    /// Adds one sample whose label names the source tells; a name that no scraper reads costs the sample.
+    pub fn push_labelled(&mut self, desc: &Desc, labels: &[(&str, &str)], value: f64) {
+        let family = self.family(desc);
+        if are_names(labels) {
+            family.push(desc.kind, labels.iter().copied(), value);
+        } else {
+            family.refused += 1;
+        }
+    }
+
+    /// Adds one histogram; one whose bounds or counts are out of order is refused.
+    pub fn push_histogram(&mut self, desc: &Desc, labels: &[&str], value: &Histogram) {
+        self.family(desc).push_distribution(pairs(desc, labels), Distribution::Histogram(value.clone()));
+    }
+
+    /// Adds one histogram whose label names the source tells.
+    pub fn push_histogram_labelled(&mut self, desc: &Desc, labels: &[(&str, &str)], value: Histogram) {
+        let family = self.family(desc);
+        if are_names(labels) {
+            family.push_distribution(labels.iter().copied(), Distribution::Histogram(value));
+        } else {
+            family.refused += 1;
+        }
+    }
+
+    /// Adds one summary; one whose quantiles are out of order is refused.
+    pub fn push_summary(&mut self, desc: &Desc, labels: &[&str], value: &Summary) {
+        self.family(desc).push_distribution(pairs(desc, labels), Distribution::Summary(value.clone()));
+    }
 
     /// How many series it holds.
     pub fn series(&self) -> usize {
-        self.samples.len()
+        self.families.iter().map(Family::series).sum()
+    }
+
+    /// Drops whole families, those that do not fit first, until at most `limit` series are left. Returns what it dropped.
+    pub fn truncate_families(&mut self, limit: usize) -> Vec<Dropped> {
+        let mut dropped = Vec::new();
+        let mut kept = 0;
+        self.families.retain(|family| {
+            let series = family.series();
+            let fits = kept + series <= limit;
+            if fits {
+                kept += series;
+            } else {
+                dropped.push(Dropped { family: family.desc.name.to_string(), series, reason: Reason::Limit });
+            }
+            fits
+        });
+        self.by_name = self.families.iter().enumerate().map(|(at, family)| (family.desc.name.clone(), at)).collect();
+        dropped
+    }
+
+    pub(super) fn families(&self) -> &[Family] {
+        &self.families
+    }
+
+    /// The family of `desc`. Collectors push a family's samples in a row, or the same few families for each row of a
+    /// table: the last one and its successor come before the map.
+    fn family(&mut self, desc: &Desc) -> &mut Family {
+        let named = |at: &usize| self.families.get(*at).is_some_and(|family| family.desc.name == desc.name);
+        let near = Some(self.last).filter(named).or(Some(self.last + 1).filter(named));
+        let at = near.or_else(|| self.by_name.get(desc.name.as_ref()).copied()).unwrap_or_else(|| {
+            self.by_name.insert(desc.name.clone(), self.families.len());
+            self.families.push(Family::new(desc.clone()));
+            self.families.len() - 1
+        });
+        self.last = at;
+        &mut self.families[at]
+    }
+}
+
+impl Family {
+    fn new(desc: Desc) -> Self {
+        Self { desc, lines: Vec::new(), hashes: Vec::new(), distributions: Vec::new(), not_counting: false, refused: 0 }
+    }
+
+    pub(super) fn series(&self) -> usize {
+        self.hashes.len() + self.distributions.iter().map(|(_, distribution)| distribution.series()).sum::<usize>()
+    }
+
+    fn push<'a>(&mut self, kind: Kind, labels: impl Iterator<Item = (&'a str, &'a str)>, value: f64) {
+        if kind != self.desc.kind || matches!(kind, Kind::Histogram | Kind::Summary) {
+            self.refused += 1;
+            return;
+        }
+        self.lines.extend_from_slice(self.desc.name.as_bytes());
+        let open = self.lines.len();
+        self.lines.push(b'{');
+        append_labels(&mut self.lines, labels);
+        if self.lines.len() == open + 1 {
+            self.lines.truncate(open);
+        } else {
+            self.lines.push(b'}');
+        }
+        let mut hasher = DefaultHasher::new();
+        hasher.write(&self.lines[open..]);
+        self.hashes.push(hasher.finish());
+        self.lines.push(b' ');
+        append_value(&mut self.lines, value);
+        self.lines.push(b'\n');
+        self.not_counting |= value.is_nan() || value < 0.0;
+    }
+
+    fn push_distribution<'a>(&mut self, labels: impl Iterator<Item = (&'a str, &'a str)>, value: Distribution) {
+        let sound = match &value {
+            Distribution::Histogram(histogram) => self.desc.kind == Kind::Histogram && histogram.is_sound(),
+            Distribution::Summary(summary) => self.desc.kind == Kind::Summary && summary.is_sound(),
+        };
+        if sound {
+            let mut written = Vec::new();
+            append_labels(&mut written, labels);
+            self.distributions.push((written, value));
+        } else {
+            self.refused += 1;
+        }
+    }
+}
+
+impl Distribution {
+    pub(super) fn series(&self) -> usize {
+        match self {
+            Self::Histogram(histogram) => histogram.cumulative.len() + 2,
+            Self::Summary(summary) => summary.quantiles.len() + 2,
+        }
+    }
+}
+
+fn pairs<'a>(desc: &'a Desc, values: &'a [&'a str]) -> impl Iterator<Item = (&'a str, &'a str)> {
+    debug_assert_eq!(desc.labels.len(), values.len(), "label values of {}", desc.name);
+    desc.labels.iter().copied().zip(values.iter().copied())
+}
+
+fn are_names(labels: &[(&str, &str)]) -> bool {
+    labels.iter().enumerate().all(|(at, (name, _))| {
+        is_label_name(name)
+            && !matches!(*name, "le" | "quantile")
+            && labels[..at].iter().all(|(earlier, _)| earlier != name)
+    })
+}
+
+fn append_labels<'a>(out: &mut Vec<u8>, labels: impl Iterator<Item = (&'a str, &'a str)>) {
+    for (at, (name, value)) in labels.enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b"=\"");
+        append_escaped(out, value);
+        out.push(b'"');
     }
 }

@@ -56,4 +56,41 @@ impl Desc {
     pub const fn unknown(name: &'static str, help: &'static str, labels: &'static [&'static str]) -> Self {
         Self::new(Kind::Unknown, name, help, labels)
     }
+
+    /// A family whose name the source tells: a line of `/proc/meminfo`, another program's metric.
+    pub fn named(kind: Kind, name: String, help: String, labels: &'static [&'static str]) -> Self {
+        Self { name: Cow::Owned(name), help: Cow::Owned(help), kind, labels: Cow::Borrowed(labels) }
+    }
+}
+
+/// Whether every scraper reads `name` as a metric's name: `[a-zA-Z_:][a-zA-Z0-9_:]*`.
+pub(super) fn is_metric_name(name: &str) -> bool {
+    is_name(name, |byte| byte == b'_' || byte == b':')
+}
+
+/// Whether every scraper reads `name` as a label's name: `[a-zA-Z_][a-zA-Z0-9_]*`, and not reserved by `__`.
+pub(super) fn is_label_name(name: &str) -> bool {
+    is_name(name, |byte| byte == b'_') && !name.starts_with("__")
+}
+
+fn is_name(name: &str, sign: impl Fn(u8) -> bool) -> bool {
+    name.bytes().next().is_some_and(|first| first.is_ascii_alphabetic() || sign(first))
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || sign(byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_classic_data_model() {
+        for name in ["a", "_", "a:b", "node_cpu_seconds_total", ":x9"] {
+            assert!(is_metric_name(name), "{name}");
+        }
+        for name in ["", "9a", "a-b", "a b", "a\n", "é", "a{"] {
+            assert!(!is_metric_name(name), "{name}");
+            assert!(!is_label_name(name), "{name}");
+        }
+        assert!(is_label_name("_a9") && !is_label_name("a:b") && !is_label_name("__name__"));
+    }
 }

@@ -1,6 +1,6 @@
-//! A histogram's state at one moment.
+//! Distributions at one moment. They are pushed whole, because the two formats write `le` and `quantile` differently.
 
-/// Counts per bucket, with their sum: pushed whole, because the two formats write `le` differently.
+/// Counts per bucket, with their sum.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Histogram {
     /// Upper bounds, ascending, without `+Inf`.
@@ -9,4 +9,33 @@ pub struct Histogram {
     pub cumulative: Vec<u64>,
     /// The sum of all observed values.
     pub sum: f64,
+}
+
+/// Quantiles as another program computed them, with the sum and the count.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Summary {
+    /// Pairs of a quantile (0 to 1, ascending) and its value.
+    pub quantiles: Vec<(f64, f64)>,
+    /// The sum of all observed values.
+    pub sum: f64,
+    /// How many values were observed.
+    pub count: u64,
+}
+
+impl Histogram {
+    /// Whether it is one: bounds finite and ascending, counts that never fall.
+    pub(super) fn is_sound(&self) -> bool {
+        self.cumulative.len() == self.bounds.len() + 1
+            && self.bounds.iter().all(|bound| bound.is_finite())
+            && self.bounds.is_sorted_by(|a, b| a < b)
+            && self.cumulative.is_sorted()
+    }
+}
+
+impl Summary {
+    /// Whether it is one: quantiles from 0 to 1, ascending.
+    pub(super) fn is_sound(&self) -> bool {
+        self.quantiles.iter().all(|(quantile, _)| (0.0..=1.0).contains(quantile))
+            && self.quantiles.is_sorted_by(|a, b| a.0 < b.0)
+    }
 }

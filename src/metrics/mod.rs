@@ -5,9 +5,14 @@
 
 mod batch;
 mod desc;
+mod dropped;
 pub mod expose;
+mod format;
 mod histogram;
+mod merge;
+mod text;
 
 pub use batch::Batch;
 pub use desc::{Desc, Kind};
-pub use histogram::Histogram;
+pub use dropped::{Dropped, Reason};
+pub use histogram::{Histogram, Summary};
