@@ -18,6 +18,7 @@ use crate::facts::Facts;
 use crate::metrics::{Batch, Desc};
 use crate::task::Tasks;
 
+mod docs;
 mod last;
 mod limit;
 #[macro_use]
@@ -27,6 +28,7 @@ pub mod scrape;
 mod select;
 mod slot;
 
+pub use docs::docs;
 pub use last::{Last, LastRun};
 pub use list::Entry;
 pub use run::Failure;
@@ -34,6 +36,7 @@ pub use select::{SelectError, Selection};
 
 collectors! {
     agents => agents::Agents,
+    host => host::Host,
 }
 
 /// Why a collector has nothing to give this time. It costs its own series only.

@@ -14,5 +14,7 @@
 mod support;
 
 mod agents;
+mod collectors;
 mod crates;
 mod dependencies;
+mod engine;
