@@ -39,8 +39,12 @@ use crate::clock::Clock;
 use crate::facts::Facts;
 use crate::metrics::expose::Format;
 use crate::store::Store;
+use crate::store::heartbeats::Journal;
 use crate::task::Tasks;
 use crate::telemetry::Telemetry;
+
+mod agents;
+mod heartbeats;
 
 /// What the routes work with; built by `app`, which also stands behind the traits below.
 pub struct Api {
@@ -52,6 +56,8 @@ pub struct Api {
     pub telemetry: Telemetry,
     /// The registry of agents.
     pub agents: Arc<Mutex<Registry>>,
+    /// Keeps the registry over restarts.
+    pub journal: Journal,
     /// What is kept; `None` in the role of an exporter.
     pub store: Option<Arc<dyn Store>>,
     /// What the configuration decides about alerts; replaced by a reload.
