@@ -110,6 +110,17 @@ impl Tasks {
         Ok(async move { result.await.unwrap_or_else(|_| Err(Panicked { task: name, what: "cut off".into() })) })
     }
 
+    /// A part of this set that can be told to end alone, as a reload does with what it replaces.
+    pub fn group(&self) -> Self {
+        let (tracker, panics) = (self.0.tracker.clone(), self.0.panics.clone());
+        Self(Arc::new(Inner { tracker, stop: self.0.stop.child_token(), panics }))
+    }
+
+    /// Tells the tasks of this set to end, and waits for nothing.
+    pub fn stop(&self) {
+        self.0.stop.cancel();
+    }
+
     /// Completes when the program is told to end.
     pub fn stopping(&self) -> WaitForCancellationFutureOwned {
         self.0.stop.clone().cancelled_owned()
@@ -140,5 +151,67 @@ impl Inner {
         self.panics.with_label_values(&[task]).inc();
         tracing::error!(task, what, "a task panicked");
         Panicked { task, what }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    fn tasks() -> Tasks {
+        Tasks::new(&Telemetry::new())
+    }
+
+    #[tokio::test]
+    async fn a_panic_reaches_who_waits_and_is_counted() {
+        let tasks = tasks();
+        let error = tasks.spawn("doomed", async { panic!("of {}", "this") }).await.unwrap_err();
+        assert_eq!((error.task, error.what.as_str()), ("doomed", "of this"));
+        let error = tasks.thread("doomed", || panic!("too")).unwrap().await.unwrap_err();
+        assert_eq!(error.what, "too");
+        assert_eq!(tasks.0.panics.with_label_values(&["doomed"]).get(), 2);
+    }
+
+    #[tokio::test]
+    async fn nobody_needs_to_wait_for_a_task() {
+        let tasks = tasks();
+        let (done, finished) = oneshot::channel();
+        drop(tasks.spawn("alone", async move { done.send(3) }));
+        assert_eq!(finished.await, Ok(3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_supervised_task_is_started_again_after_a_panic() {
+        let tasks = tasks();
+        let runs = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&runs);
+        tasks.supervise("phoenix", move || {
+            let run = counted.fetch_add(1, Ordering::Relaxed);
+            async move { assert!(run >= 2, "not yet") }
+        });
+        tasks.0.tracker.close();
+        tasks.0.tracker.wait().await;
+        assert_eq!(runs.load(Ordering::Relaxed), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn drain_ends_groups_too_and_says_who_is_left() {
+        let tasks = tasks();
+        let group = tasks.group();
+        let stopping = group.stopping();
+        drop(group.spawn("polite", stopping));
+        drop(tasks.spawn("stuck", std::future::pending::<()>()));
+        assert_eq!(tasks.drain(Duration::from_secs(5)).await, 1);
+        assert!(group.is_stopping());
+    }
+
+    #[tokio::test]
+    async fn a_group_ends_alone() {
+        let tasks = tasks();
+        let group = tasks.group();
+        group.stop();
+        group.stopping().await;
+        assert!(!tasks.is_stopping());
     }
 }

@@ -6,9 +6,13 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub mod identity;
+pub mod matcher;
 pub mod policy;
 pub mod route;
 pub mod severity;
+pub mod splitter;
+pub mod webhook;
 
 /// Label or annotation names and values. All of it is hostile text.
 pub type Labels = BTreeMap<String, String>;

@@ -13,12 +13,30 @@ use serde::de::DeserializeOwned;
 
 use crate::agents::Registry;
 use crate::clock::Clock;
-use crate::config::{Problems, Span};
+use crate::config::{Problem, Problems, Span};
 use crate::facts::Facts;
 use crate::metrics::{Batch, Desc};
 use crate::task::Tasks;
 
+mod docs;
+mod last;
+mod limit;
+#[macro_use]
+mod list;
+mod run;
 pub mod scrape;
+mod select;
+mod slot;
+
+pub use docs::docs;
+pub use last::{Last, LastRun};
+pub use list::Entry;
+pub use select::{SelectError, Selection};
+
+collectors! {
+    agents => agents::Agents,
+    host => host::Host,
+}
 
 /// Why a collector has nothing to give this time. It costs its own series only.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +77,11 @@ impl Output {
         &mut self.parts[index].1
     }
 
+    /// All parts for cutting them down, in the order in which they were begun.
+    fn batches_mut(&mut self) -> impl Iterator<Item = &mut Batch> {
+        self.parts.iter_mut().map(|(_, batch)| batch)
+    }
+
     /// All parts with their names, in the order in which they were begun.
     pub fn parts(&self) -> impl Iterator<Item = (&'static str, &Batch)> {
         self.parts.iter().map(|(name, batch)| (*name, batch))
@@ -66,6 +89,10 @@ impl Output {
 }
 
 /// Reads the state of something and writes it down as samples and facts.
+///
+/// A collector never blocks the runtime: what may block (a mount, a big file, a lock that others hold long) runs on a
+/// thread of [`Tasks::thread`]. A run that only awaits is cut off at its deadline; one that blocks holds a worker of
+/// the runtime for as long as it blocks, and cannot be cut off.
 #[async_trait]
 pub trait Collector: Send + Sync + 'static {
     /// One run. Nothing is kept between runs but what must be. A part that fails leaves its own batch empty; an error
@@ -117,5 +144,15 @@ pub struct Schedule {
 impl Default for Schedule {
     fn default() -> Self {
         Self { enabled: true, timeout: Span(Duration::from_secs(9)), max_series: 100_000 }
+    }
+}
+
+impl Schedule {
+    /// What is wrong with it; keys relative to it.
+    pub fn check(&self, problems: &mut Problems) {
+        if self.timeout.0.is_zero() {
+            let problem = Problem::error("timeout", "a run that may take no time never succeeds");
+            problems.push(problem.hint("to turn a collector off, set `enabled = false`"));
+        }
     }
 }

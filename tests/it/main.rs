@@ -13,4 +13,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod agents;
+mod collectors;
+mod crates;
 mod dependencies;
+mod engine;

@@ -1,0 +1,118 @@
+//! Reading the kernel's files: bounded, into a buffer that is kept between runs.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use crate::collect::CollectError;
+
+/// No file that is read here is bigger: `mountinfo` of a host with ten thousand mounts has some 3 MiB.
+const LIMIT: usize = 16 << 20;
+
+/// What is kept of the buffer for the next file.
+const KEPT: usize = 256 << 10;
+
+/// A buffer that files are read into, one after the other.
+#[derive(Default)]
+pub(super) struct Reader(Vec<u8>);
+
+impl Reader {
+    /// The whole file.
+    pub(super) fn bytes(&mut self, path: &Path) -> Result<&[u8], CollectError> {
+        let failed = |source| CollectError::Io { what: path.display().to_string(), source };
+        self.0.clear();
+        self.0.shrink_to(KEPT);
+        let file = File::open(path).map_err(failed)?;
+        file.take(LIMIT as u64 + 1).read_to_end(&mut self.0).map_err(failed)?;
+        if self.0.len() > LIMIT {
+            return Err(malformed(path, "larger than 16 MiB"));
+        }
+        Ok(&self.0)
+    }
+
+    /// What was read last.
+    pub(super) fn last(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The whole file as text; what is no UTF-8 is replaced.
+    pub(super) fn text(&mut self, path: &Path) -> Result<&str, CollectError> {
+        self.bytes(path)?;
+        if std::str::from_utf8(&self.0).is_err() {
+            self.0 = String::from_utf8_lossy(&self.0).into_owned().into_bytes();
+        }
+        std::str::from_utf8(&self.0).map_err(|error| malformed(path, &error.to_string()))
+    }
+
+    /// The number that a file holds and nothing else, as most of sysfs does.
+    pub(super) fn number(&mut self, path: &Path) -> Option<u64> {
+        self.text(path).ok()?.trim().parse().ok()
+    }
+}
+
+/// A file that several parts need, read at most once a run.
+#[derive(Default)]
+pub(super) struct Once {
+    reader: Reader,
+    read: bool,
+}
+
+impl Once {
+    /// The file's text. `path` is the same in every call of a run.
+    pub(super) fn text(&mut self, path: &Path) -> Result<&str, CollectError> {
+        if !self.read {
+            self.reader.text(path)?;
+            self.read = true;
+        }
+        std::str::from_utf8(&self.reader.0).map_err(|error| malformed(path, &error.to_string()))
+    }
+
+    /// Begins the next run.
+    pub(super) fn forget(&mut self) {
+        self.read = false;
+    }
+}
+
+/// The error of a file that does not look as documented.
+pub(super) fn malformed(path: &Path, why: &str) -> CollectError {
+    CollectError::Malformed { what: path.display().to_string(), why: why.to_owned() }
+}
+
+/// A counter as the kernel writes it. Anything else, a negative number too, is no counter and gives no sample.
+pub(super) fn counter(text: &str) -> Option<f64> {
+    match text.parse::<u64>() {
+        Ok(number) => Some(number as f64),
+        // More than 64 bits: rounded, as every sample is.
+        Err(_) if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok(),
+        Err(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_is_digits_and_nothing_else() {
+        assert_eq!(counter("0"), Some(0.0));
+        assert_eq!(counter("18446744073709551615"), Some(18_446_744_073_709_551_615.0));
+        assert_eq!(counter("99999999999999999999999"), Some(1e23));
+        for garbage in ["", "-1", "1.5", "nan", "inf", "0x10", "1e3", "12kB"] {
+            assert_eq!(counter(garbage), None, "{garbage}");
+        }
+    }
+
+    #[test]
+    fn an_endless_file_is_refused() {
+        let error = Reader::default().bytes(Path::new("/dev/zero")).unwrap_err();
+        assert_eq!(error.to_string(), "/dev/zero: larger than 16 MiB");
+    }
+
+    #[test]
+    fn text_survives_bytes_that_are_no_text() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, b"a\xffb").unwrap();
+        assert_eq!(Reader::default().text(&file).unwrap(), "a\u{fffd}b");
+    }
+}

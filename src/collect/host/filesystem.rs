@@ -1,0 +1,167 @@
+//! `filesystem`: how full each mounted file system is.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::join_all;
+use tokio::time::Instant;
+
+use super::config::FilesystemConfig;
+use super::detached::Detached;
+use super::filter::Filter;
+use super::mounts::{self, Mount};
+use super::statvfs::{self, Space, Statvfs};
+use super::{Part, Roots, Run};
+use crate::collect::CollectError;
+use crate::metrics::Desc;
+
+const LABELS: &[&str] = &["device", "device_error", "fstype", "mountpoint"];
+
+pub(super) static SIZE: Desc = Desc::gauge("node_filesystem_size_bytes", "Filesystem size in bytes.", LABELS);
+pub(super) static AVAIL: Desc =
+    Desc::gauge("node_filesystem_avail_bytes", "Filesystem space available to non-root users in bytes.", LABELS);
+pub(super) static READ_ONLY: Desc = Desc::gauge("node_filesystem_readonly", "Filesystem read-only status.", LABELS);
+static FREE: Desc = Desc::gauge("node_filesystem_free_bytes", "Filesystem free space in bytes.", LABELS);
+static FILES: Desc = Desc::gauge("node_filesystem_files", "Filesystem total file nodes.", LABELS);
+static FILES_FREE: Desc = Desc::gauge("node_filesystem_files_free", "Filesystem total free file nodes.", LABELS);
+static DEVICE_ERROR: Desc = Desc::gauge(
+    "node_filesystem_device_error",
+    "Whether an error occurred while getting statistics for the given device.",
+    LABELS,
+);
+static PURGEABLE: Desc = Desc::gauge(
+    "node_filesystem_purgeable_bytes",
+    "Filesystem space available including purgeable space (MacOS specific).",
+    LABELS,
+);
+static MOUNT_INFO: Desc = Desc::gauge(
+    "node_filesystem_mount_info",
+    "Filesystem mount information.",
+    &["device", "major", "minor", "mountpoint"],
+);
+
+pub(super) static DESCS: [&Desc; 9] =
+    [&SIZE, &FREE, &AVAIL, &FILES, &FILES_FREE, &READ_ONLY, &DEVICE_ERROR, &PURGEABLE, &MOUNT_INFO];
+
+/// node_exporter 1.12's own defaults.
+pub(super) const MOUNT_POINTS_EXCLUDED: &str =
+    "^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+|var/lib/containers/storage/.+)($|/)";
+pub(super) const TYPES_EXCLUDED: &str = "^(autofs|binfmt_misc|bpf|cgroup2?|configfs|debugfs|devpts|devtmpfs|fusectl|\
+    hugetlbfs|iso9660|mqueue|nsfs|overlay|proc|procfs|pstore|rpc_pipefs|securityfs|selinuxfs|squashfs|erofs|sysfs|\
+    tracefs)$";
+
+/// The label's value for a mount that does not answer, in node_exporter's words.
+const TIMEOUT: &str = "mountpoint timeout";
+
+/// A mount that the filters take.
+struct Taken {
+    mount: Mount,
+    /// Its mount point as the label spells it.
+    point: String,
+    may_hang: bool,
+}
+
+pub(super) struct Filesystems {
+    /// Those of the first process are the host's, also where we run in a container. To read them takes the right to
+    /// look into that process; without it, our own.
+    tables: [PathBuf; 2],
+    rootfs: PathBuf,
+    points: Filter,
+    types: Filter,
+    timeout: Duration,
+    statvfs: Statvfs,
+    detached: Detached,
+}
+
+impl Filesystems {
+    pub(super) fn new(roots: &Roots, config: &FilesystemConfig, statvfs: Statvfs, detached: Detached) -> Self {
+        Self {
+            tables: [roots.procfs.join("1/mountinfo"), roots.procfs.join("self/mountinfo")],
+            rootfs: roots.rootfs.clone(),
+            points: config.points(),
+            types: config.types(),
+            timeout: config.mount_timeout.0,
+            statvfs,
+            detached,
+        }
+    }
+
+    /// The mounts that the filters take. Of several with the same labels the last one stays: it covers the others.
+    fn taken(&self, run: &mut Run) -> Result<Vec<Taken>, CollectError> {
+        let [first, own] = &self.tables;
+        let table = match run.files.bytes(first) {
+            Ok(_) => run.files.last(),
+            Err(_) => run.files.bytes(own)?,
+        };
+        let mounts = mounts::parse(table, &self.rootfs);
+        let may_hang = statvfs::may_hang(&mounts);
+        let mut places: HashMap<[String; 3], usize> = HashMap::new();
+        let mut taken: Vec<Taken> = Vec::new();
+        for (mount, may_hang) in mounts.into_iter().zip(may_hang) {
+            let point = mount.point.to_string_lossy().into_owned();
+            if !self.points.takes(&point) || !self.types.takes(&mount.kind) {
+                continue;
+            }
+            let place = *places.entry([mount.device.clone(), mount.kind.clone(), point.clone()]).or_insert(taken.len());
+            let next = Taken { mount, point, may_hang };
+            match taken.get_mut(place) {
+                Some(covered) => *covered = next,
+                None => taken.push(next),
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Asks one mount. Those that may hang get a thread each and wait together until the deadline.
+    async fn ask(&self, taken: &Taken, deadline: Instant) -> Result<Space, String> {
+        let path = self.path(&taken.mount.point);
+        if !taken.may_hang {
+            return (self.statvfs)(&path).map_err(|error| statvfs::words(&error));
+        }
+        let statvfs = Arc::clone(&self.statvfs);
+        // Mounted anew it has another number, and is asked although the old one still hangs.
+        let name = format!("{}:{}", taken.mount.id, taken.point);
+        match self.detached.call(&name, deadline, move || statvfs(&path)).await {
+            Some(answer) => answer.map_err(|error| statvfs::words(&error)),
+            None => Err(TIMEOUT.to_owned()),
+        }
+    }
+
+    /// Where we see what the host sees at `point`.
+    fn path(&self, point: &Path) -> PathBuf {
+        point.strip_prefix("/").map_or_else(|_| point.to_owned(), |rest| self.rootfs.join(rest))
+    }
+}
+
+#[async_trait]
+impl Part for Filesystems {
+    async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
+        let taken = self.taken(run)?;
+        let deadline = Instant::now() + self.timeout;
+        let answers = join_all(taken.iter().map(|taken| self.ask(taken, deadline))).await;
+        for (Taken { mount, point, .. }, answer) in taken.iter().zip(answers) {
+            let error = answer.as_ref().err().map_or("", String::as_str);
+            let labels = [mount.device.as_str(), error, &mount.kind, point];
+            run.batch.push(&DEVICE_ERROR, &labels, f64::from(answer.is_err()));
+            run.batch.push(&READ_ONLY, &labels, f64::from(mount.read_only));
+            let Ok(space) = answer else {
+                run.findings.silent_mount(point, error);
+                continue;
+            };
+            run.batch.push(&SIZE, &labels, space.size as f64);
+            run.batch.push(&FREE, &labels, space.free as f64);
+            run.batch.push(&AVAIL, &labels, space.avail as f64);
+            run.batch.push(&FILES, &labels, space.files as f64);
+            run.batch.push(&FILES_FREE, &labels, space.files_free as f64);
+            run.batch.push(&PURGEABLE, &labels, 0.0);
+            run.batch.push(&MOUNT_INFO, &[&mount.device, &mount.major, &mount.minor, point], 1.0);
+            if !mount.read_only {
+                run.findings.disk(point, space.size, space.avail);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,52 @@
+//! `stat`: totals of the kernel since boot (proc_stat(5)).
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+
+use super::files::counter;
+use super::{Part, Roots, Run};
+use crate::collect::CollectError;
+use crate::metrics::Desc;
+
+pub(super) static BOOT_TIME: Desc = Desc::gauge("node_boot_time_seconds", "Node boot time, in unixtime.", &[]);
+static INTERRUPTS: Desc = Desc::counter("node_intr_total", "Total number of interrupts serviced.", &[]);
+static SWITCHES: Desc = Desc::counter("node_context_switches_total", "Total number of context switches.", &[]);
+static FORKS: Desc = Desc::counter("node_forks_total", "Total number of forks.", &[]);
+static RUNNING: Desc = Desc::gauge("node_procs_running", "Number of processes in runnable state.", &[]);
+static BLOCKED: Desc =
+    Desc::gauge("node_procs_blocked", "Number of processes blocked waiting for I/O to complete.", &[]);
+
+pub(super) static DESCS: [&Desc; 6] = [&INTERRUPTS, &SWITCHES, &FORKS, &BOOT_TIME, &RUNNING, &BLOCKED];
+
+pub(super) struct Totals {
+    file: PathBuf,
+}
+
+impl Totals {
+    pub(super) fn new(roots: &Roots) -> Self {
+        Self { file: roots.procfs.join("stat") }
+    }
+}
+
+#[async_trait]
+impl Part for Totals {
+    async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
+        for line in run.stat.text(&self.file)?.lines() {
+            let mut fields = line.split_ascii_whitespace();
+            let desc = match fields.next() {
+                Some("intr") => &INTERRUPTS,
+                Some("ctxt") => &SWITCHES,
+                Some("processes") => &FORKS,
+                Some("btime") => &BOOT_TIME,
+                Some("procs_running") => &RUNNING,
+                Some("procs_blocked") => &BLOCKED,
+                _ => continue,
+            };
+            if let Some(value) = fields.next().and_then(counter) {
+                run.batch.push(desc, &[], value);
+            }
+        }
+        Ok(())
+    }
+}
