@@ -15,3 +15,4 @@ mod support;
 
 mod crates;
 mod dependencies;
+mod host;

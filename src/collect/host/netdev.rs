@@ -72,9 +72,8 @@ impl NetworkDevices {
 #[async_trait]
 impl Part for NetworkDevices {
     async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
-        let [first, own] = &self.tables;
-        let file = if run.table.bytes(first).is_ok() { first } else { own };
-        let mut lines = run.table.text(file)?.lines();
+        let [file, _] = &self.tables;
+        let mut lines = run.table.text_of_either(&self.tables)?.lines();
         let header = lines.nth(1).ok_or_else(|| malformed(file, "no header of two lines"))?;
         let columns = columns(header).ok_or_else(|| malformed(file, "a header without two sides"))?;
         for line in lines {
