@@ -166,9 +166,9 @@ mod tests {
     #[tokio::test]
     async fn a_panic_reaches_who_waits_and_is_counted() {
         let tasks = tasks();
-        let error = tasks.spawn("doomed", async { panic!("of {}", "this") }).await.map(|()| ()).unwrap_err();
+        let error = tasks.spawn("doomed", async { panic!("of {}", "this") }).await.unwrap_err();
         assert_eq!((error.task, error.what.as_str()), ("doomed", "of this"));
-        let error = tasks.thread("doomed", || panic!("too")).unwrap().await.map(|()| ()).unwrap_err();
+        let error = tasks.thread("doomed", || panic!("too")).unwrap().await.unwrap_err();
         assert_eq!(error.what, "too");
         assert_eq!(tasks.0.panics.with_label_values(&["doomed"]).get(), 2);
     }

@@ -28,7 +28,7 @@ struct Route {
 /// The configured routes. What none of them matches goes to every channel: better once too often than never.
 #[derive(Clone, Debug, Default)]
 pub struct Routes {
-    routes: Vec<Route>,
+    rules: Vec<Route>,
     /// Every channel, in the order of the configuration.
     all: Vec<String>,
     /// Gets everything beside the routes: the console, where it is on.
@@ -66,7 +66,7 @@ impl Routes {
             }
             routes.push(Route { matchers, channels: config.channels.clone(), r#continue: config.r#continue });
         }
-        Self { routes, all, always }
+        Self { rules: routes, all, always }
     }
 
     /// Every channel, in the order of the configuration.
@@ -76,7 +76,7 @@ impl Routes {
 
     /// The channels of an incident, from its members' labels: each at most once, in the order of the configuration.
     pub fn channels<'a>(&self, members: impl Iterator<Item = &'a Labels>) -> Vec<String> {
-        if self.routes.is_empty() {
+        if self.rules.is_empty() {
             return self.all.clone();
         }
         let mut wanted: Vec<&String> = self.always.iter().collect();
@@ -89,7 +89,7 @@ impl Routes {
     fn of(&self, labels: &Labels) -> Vec<&String> {
         let mut channels = Vec::new();
         let mut matched = false;
-        for route in self.routes.iter().filter(|route| route.matchers.iter().all(|matcher| matcher.matches(labels))) {
+        for route in self.rules.iter().filter(|route| route.matchers.iter().all(|matcher| matcher.matches(labels))) {
             matched = true;
             channels.extend(&route.channels);
             if !route.r#continue {

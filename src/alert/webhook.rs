@@ -118,11 +118,10 @@ impl Parser {
     /// The body ended too early, is not JSON, or has no `alerts`.
     pub fn finish(self, source: &str) -> Result<Post, Broken> {
         let envelope = self.splitter.finish()?;
-        let envelope: Envelope<'_> = serde_json::from_slice(&envelope).map_err(|error| match error.is_data() {
-            true => Broken(
-                "the body has no array `alerts`: a custom `payload` in webhook_configs cannot be read, take it out",
-            ),
-            false => Broken("the body is not JSON"),
+        let envelope: Envelope<'_> = serde_json::from_slice(&envelope).map_err(|error| {
+            let custom =
+                "the body has no array `alerts`: a custom `payload` in webhook_configs cannot be read, take it out";
+            Broken(if error.is_data() { custom } else { "the body is not JSON" })
         })?;
         let text = |field: Option<Cow<'_, str>>, most: usize| field.map(|text| cut(&text, most).into_owned());
         Ok(Post {

@@ -18,6 +18,7 @@ use crate::facts::Facts;
 use crate::metrics::{Batch, Desc};
 use crate::task::Tasks;
 
+mod docs;
 mod last;
 mod limit;
 #[macro_use]
@@ -27,12 +28,14 @@ pub mod scrape;
 mod select;
 mod slot;
 
+pub use docs::docs;
 pub use last::{Last, LastRun};
 pub use list::Entry;
 pub use run::Failure;
 pub use select::{SelectError, Selection};
 
 collectors! {
+    agents => agents::Agents,
     host => host::Host,
 }
 

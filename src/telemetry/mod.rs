@@ -23,7 +23,13 @@ static BUILD_INFO: Desc =
 #[derive(Clone, Default)]
 pub struct Telemetry {
     registry: Registry,
-    families: Arc<Mutex<HashMap<String, Box<dyn Any + Send>>>>,
+    families: Arc<Mutex<HashMap<String, Family>>>,
+}
+
+/// A family that was asked for: its description, and one of the `prometheus` crate's vectors.
+struct Family {
+    desc: Desc,
+    vector: Box<dyn Any + Send>,
 }
 
 impl Telemetry {
@@ -33,23 +39,25 @@ impl Telemetry {
     }
 
     /// A counter; `name` ends in `_total`.
-    pub fn counter(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-        self.family(name, || IntCounterVec::new(Opts::new(name, help), labels))
+    pub fn counter(&self, name: &str, help: &str, labels: &[&'static str]) -> IntCounterVec {
+        self.family(described(Kind::Counter, name, help, labels), || IntCounterVec::new(Opts::new(name, help), labels))
     }
 
     /// A gauge of whole numbers.
-    pub fn gauge(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-        self.family(name, || IntGaugeVec::new(Opts::new(name, help), labels))
+    pub fn gauge(&self, name: &str, help: &str, labels: &[&'static str]) -> IntGaugeVec {
+        self.family(described(Kind::Gauge, name, help, labels), || IntGaugeVec::new(Opts::new(name, help), labels))
     }
 
     /// A gauge of floating-point numbers.
-    pub fn float_gauge(&self, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
-        self.family(name, || GaugeVec::new(Opts::new(name, help), labels))
+    pub fn float_gauge(&self, name: &str, help: &str, labels: &[&'static str]) -> GaugeVec {
+        self.family(described(Kind::Gauge, name, help, labels), || GaugeVec::new(Opts::new(name, help), labels))
     }
 
     /// A histogram of seconds.
-    pub fn histogram(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
-        self.family(name, || HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels))
+    pub fn histogram(&self, name: &str, help: &str, labels: &[&'static str], buckets: &[f64]) -> HistogramVec {
+        self.family(described(Kind::Histogram, name, help, labels), || {
+            HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels)
+        })
     }
 
     /// Pushes every family of the registry, the build's and the process's.
@@ -62,7 +70,13 @@ impl Telemetry {
         }
     }
 
-    /// The families that exist without a registry, for the documentation.
+    /// Every family that was asked for so far, and those that exist without a registry: for the documentation.
+    pub fn families(&self) -> Vec<Desc> {
+        let asked = self.families.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.values().map(|family| &family.desc).chain(Self::descs()).cloned().collect()
+    }
+
+    /// The families that exist without a registry.
     pub fn descs() -> Vec<&'static Desc> {
         [&BUILD_INFO].into_iter().chain(process::DESCS).collect()
     }
@@ -71,18 +85,22 @@ impl Telemetry {
         clippy::expect_used,
         reason = "names, labels and types are literals of this program: tests find a bad one"
     )]
-    fn family<C>(&self, name: &str, make: impl FnOnce() -> prometheus::Result<C>) -> C
+    fn family<C>(&self, desc: Desc, make: impl FnOnce() -> prometheus::Result<C>) -> C
     where
         C: Collector + Clone + 'static,
     {
         let mut families = self.families.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = families.entry(name.to_owned()).or_insert_with(|| {
+        let known = families.entry(desc.name.to_string()).or_insert_with(|| {
             let family = make().expect("a literal name, help and labels");
             self.registry.register(Box::new(family.clone())).expect("the name is new");
-            Box::new(family)
+            Family { desc, vector: Box::new(family) }
         });
-        known.downcast_ref::<C>().expect("a name has one type").clone()
+        known.vector.downcast_ref::<C>().expect("a name has one type").clone()
     }
+}
+
+fn described(kind: Kind, name: &str, help: &str, labels: &[&'static str]) -> Desc {
+    Desc { labels: labels.to_vec().into(), ..Desc::named(kind, name.to_owned(), help.to_owned(), &[]) }
 }
 
 /// Pushes what the registry gathered of one family.
@@ -144,6 +162,15 @@ mod tests {
         assert!(text.contains("# HELP a A.\n# TYPE a counter\na_total{x=\"1\"} 2\n"), "{text}");
         assert!(text.contains("# TYPE b gauge\nb 2\n") && text.contains("\nc 1\n"), "{text}");
         assert!(text.contains("d_bucket{le=\"1.0\"} 0\nd_bucket{le=\"+Inf\"} 2\nd_sum 4\nd_count 2\n"), "{text}");
+    }
+
+    #[test]
+    fn a_family_is_described_before_it_has_a_series() {
+        let telemetry = Telemetry::new();
+        telemetry.counter("a_total", "A.", &["x"]);
+        let known = telemetry.families();
+        assert!(known.contains(&Desc::counter("a_total", "A.", &["x"])), "{known:?}");
+        assert_eq!(known.len(), Telemetry::descs().len() + 1);
     }
 
     #[test]

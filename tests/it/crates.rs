@@ -39,39 +39,41 @@ fn names<'a>(table: &'a toml::Table, section: &str, list: &str) -> Vec<&'a str> 
     items.iter().map(|item| item.as_str().unwrap_or_else(|| item["crate"].as_str().unwrap())).collect()
 }
 
+type Words<'a> = std::iter::Peekable<std::slice::Iter<'a, &'a str>>;
+
 /// Whether a licence expression can be met with the allowed ones. `/` is the old way to write OR.
 fn allowed(expression: &str, licences: &[&str]) -> bool {
     let expression = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
     let words: Vec<&str> = expression.split_whitespace().collect();
-    fn either(words: &mut std::iter::Peekable<std::slice::Iter<'_, &str>>, licences: &[&str]) -> bool {
-        let mut met = both(words, licences);
-        while words.next_if(|word| **word == "OR").is_some() {
-            met |= both(words, licences);
-        }
-        met
-    }
-    fn both(words: &mut std::iter::Peekable<std::slice::Iter<'_, &str>>, licences: &[&str]) -> bool {
-        let mut met = one(words, licences);
-        while words.next_if(|word| **word == "AND").is_some() {
-            met &= one(words, licences);
-        }
-        met
-    }
-    fn one(words: &mut std::iter::Peekable<std::slice::Iter<'_, &str>>, licences: &[&str]) -> bool {
-        if words.next_if(|word| **word == "(").is_some() {
-            let met = either(words, licences);
-            words.next();
-            return met;
-        }
-        let mut met = words.next().is_some_and(|word| licences.contains(word));
-        if words.next_if(|word| **word == "WITH").is_some() {
-            // An exception gives more rights, but it has to be allowed by name.
-            words.next();
-            met = false;
-        }
-        met
-    }
     either(&mut words.iter().peekable(), licences)
+}
+
+fn either(words: &mut Words<'_>, licences: &[&str]) -> bool {
+    let mut met = both(words, licences);
+    while words.next_if(|word| **word == "OR").is_some() {
+        met |= both(words, licences);
+    }
+    met
+}
+
+fn both(words: &mut Words<'_>, licences: &[&str]) -> bool {
+    let mut met = one(words, licences);
+    while words.next_if(|word| **word == "AND").is_some() {
+        met &= one(words, licences);
+    }
+    met
+}
+
+fn one(words: &mut Words<'_>, licences: &[&str]) -> bool {
+    if words.next_if(|word| **word == "(").is_some() {
+        let met = either(words, licences);
+        words.next();
+        return met;
+    }
+    let met = words.next().is_some_and(|word| licences.contains(word));
+    // An exception gives more rights, but it would have to be allowed by name.
+    let excepted = words.next_if(|word| **word == "WITH").and_then(|_| words.next()).is_some();
+    met && !excepted
 }
 
 #[test]

@@ -13,6 +13,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod agents;
+mod collectors;
 mod crates;
 mod dependencies;
+mod engine;
 mod host;

@@ -92,6 +92,9 @@ pub(super) static FIELDS: &[Field] = &[
     memory!("DirectMap1G", "node_memory_DirectMap1G_bytes", "Memory information field DirectMap1G_bytes."),
 ];
 
+/// How the lines that the table lacks are described.
+pub(super) static OTHERS: Desc = Desc::gauge("node_memory_*", "Memory information field of another kernel.", &[]);
+
 pub(super) struct Memory {
     file: PathBuf,
 }
