@@ -6,6 +6,9 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub mod decide;
+pub mod episode;
+pub mod incident;
 pub mod policy;
 pub mod route;
 pub mod severity;
