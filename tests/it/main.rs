@@ -13,4 +13,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod alertmanager;
+mod assets;
+mod dashboards;
 mod dependencies;
+mod rules;
