@@ -14,8 +14,13 @@
 mod support;
 
 mod agents;
+mod alertmanager;
+mod assets;
 mod collectors;
 mod crates;
+mod dashboards;
+mod dependencies;
 mod dependencies;
 mod engine;
 mod host;
+mod rules;
