@@ -20,7 +20,7 @@ mod collectors;
 mod crates;
 mod dashboards;
 mod dependencies;
-mod dependencies;
 mod engine;
 mod host;
 mod rules;
+mod server;
