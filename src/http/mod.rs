@@ -19,6 +19,11 @@ use crate::telemetry::Telemetry;
 mod agents;
 mod heartbeats;
 
+/// The routes of agents: heartbeats, the table, and what a person says about one.
+pub fn agent_routes() -> axum::Router<Arc<Api>> {
+    heartbeats::routes().merge(agents::routes())
+}
+
 /// What the routes work with; built by `app`, which also stands behind the traits below.
 pub struct Api {
     /// Time.

@@ -18,3 +18,4 @@ mod collectors;
 mod crates;
 mod dependencies;
 mod engine;
+mod heartbeats;
