@@ -31,7 +31,6 @@ mod slot;
 pub use docs::docs;
 pub use last::{Last, LastRun};
 pub use list::Entry;
-pub use run::Failure;
 pub use select::{SelectError, Selection};
 
 collectors! {

@@ -1,9 +1,38 @@
 //! The listener, who may ask what, the routes and the pages. The only place that knows axum.
+//!
+//! A connection: [`server`] accepts it, `stream` limits how long it may keep us waiting. A request: `front` asks
+//! [`access`] who may, then the route of the file that serves it. A body is read by [`limit`].
+
+pub mod access;
+mod admin;
+mod agents;
+mod buffers;
+pub mod control;
+mod front;
+mod heartbeats;
+mod incident_view;
+mod json;
+pub mod limit;
+mod origin;
+mod pages;
+mod records;
+mod refusal;
+mod scrape;
+pub mod server;
+mod stream;
+mod throttle;
+
+pub use front::Front;
+pub use refusal::Refusal;
+pub use stream::Patience;
 
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use axum::body::Body;
+use axum::extract::Extension;
+use axum::{Router, http::Request};
 use serde_json::Value;
 
 use crate::agents::Registry;
@@ -15,14 +44,6 @@ use crate::store::Store;
 use crate::store::heartbeats::Journal;
 use crate::task::Tasks;
 use crate::telemetry::Telemetry;
-
-mod agents;
-mod heartbeats;
-
-/// The routes of agents: heartbeats, the table, and what a person says about one.
-pub fn agent_routes() -> axum::Router<Arc<Api>> {
-    heartbeats::routes().merge(agents::routes())
-}
 
 /// What the routes work with; built by `app`, which also stands behind the traits below.
 pub struct Api {
@@ -90,3 +111,62 @@ pub trait Control: Send + Sync + 'static {
     /// Sends a marked test message to a channel, past the outbox.
     async fn test_notify(&self, channel: &str) -> Value;
 }
+
+/// What one listener serves, beside everything else that all of them do.
+#[derive(Clone, Debug, Default)]
+pub struct Listener {
+    /// The collectors of its `/metrics`; empty means all.
+    pub collectors: Vec<String>,
+}
+
+/// Everything that is served on `listener`: axum's router, ready for [`server::Server::run`].
+pub fn router(api: Arc<Api>, front: &Arc<Front>, listener: Listener) -> Router {
+    let routes = Router::new()
+        .merge(admin::routes())
+        .merge(agents::routes())
+        .merge(heartbeats::routes())
+        .merge(pages::routes())
+        .merge(records::routes())
+        .merge(scrape::routes())
+        .fallback(records::nothing_here)
+        .method_not_allowed_fallback(records::not_this_method)
+        .layer(Extension(Arc::clone(front)))
+        .layer(Extension(Arc::new(listener)))
+        .with_state(api);
+    let front = Arc::clone(front);
+    // As a fallback of an outer router, so that the path can be rewritten before the routes are looked up.
+    Router::new().fallback(move |request: Request<Body>| {
+        let (front, routes) = (Arc::clone(&front), routes.clone());
+        async move { front.answer(routes, request).await }
+    })
+}
+
+/// What is served, for the first page and `/health`.
+struct Endpoint {
+    path: &'static str,
+    what: &'static str,
+    /// Where a GET makes sense, relative to the first page.
+    link: Option<&'static str>,
+    needs_store: bool,
+}
+
+const fn endpoint(path: &'static str, what: &'static str, link: Option<&'static str>, needs_store: bool) -> Endpoint {
+    Endpoint { path, what, link, needs_store }
+}
+
+static ENDPOINTS: &[Endpoint] = &[
+    endpoint("/metrics", "metrics for Prometheus; ?collect[]=host", Some("metrics"), false),
+    endpoint("/health", "how the services are", Some("health"), false),
+    endpoint("/-/healthy", "200 while the process answers", Some("-/healthy"), false),
+    endpoint("/-/ready", "200 when everything is ready, else the reasons", Some("-/ready"), false),
+    endpoint("/-/reload", "POST: reads the configuration anew", None, false),
+    endpoint("/api/v1/heartbeats", "POST: heartbeats of agents", None, false),
+    endpoint("/api/agents", "the agents' table", Some("api/agents"), false),
+    endpoint("/webhook/alerts", "POST: alerts of an Alertmanager", None, true),
+    endpoint("/webhook/watchdog", "POST: the Watchdog of an Alertmanager", None, true),
+    endpoint("/i/{id}", "an incident, for people", None, true),
+    endpoint("/api/incidents", "incidents; ?open=true&limit=100", Some("api/incidents?open=true"), true),
+    endpoint("/api/outbox", "messages; ?state=dead&channel=slack", Some("api/outbox"), true),
+    endpoint("/api/ledger", "what became of every alert and message", Some("api/ledger"), true),
+    endpoint("/api/health", "the services' states with their reasons", Some("api/health"), false),
+];

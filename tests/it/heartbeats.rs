@@ -10,6 +10,7 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use tidewatch::agents::{Registry, Settings, Snapshot, View};
 use tidewatch::alert::policy::Policy;
@@ -17,7 +18,10 @@ use tidewatch::alert::route::Routes;
 use tidewatch::alert::severity::{Severities, Words};
 use tidewatch::clock::Clock;
 use tidewatch::facts::Facts;
-use tidewatch::http::{Api, Control, ScrapeRequest, Scraper, agent_routes};
+use tidewatch::http::access::Access;
+use tidewatch::http::limit::Work;
+use tidewatch::http::server::Peer;
+use tidewatch::http::{Api, Control, Front, Listener, ScrapeRequest, Scraper, router};
 use tidewatch::metrics::expose::Format;
 use tidewatch::store::heartbeats::Journal;
 use tidewatch::task::Tasks;
@@ -95,12 +99,14 @@ impl Node {
             scraper: Arc::new(Nothing),
             control: Arc::new(Nothing),
         };
-        Self { registry, clock, tasks, telemetry, router: agent_routes().with_state(Arc::new(api)) }
+        let front = Front::new(Access::default(), Work::default(), TimeZone::UTC, &telemetry);
+        let router = router(Arc::new(api), &Arc::new(front), Listener::default());
+        Self { registry, clock, tasks, telemetry, router }
     }
 
     /// The status and the body of an answer.
     pub(crate) async fn call(&self, method: &str, path: &str, body: impl Into<Body>) -> (StatusCode, String) {
-        let request = Request::builder().method(method).uri(path).body(body.into()).unwrap();
+        let request = Request::builder().method(method).uri(path).extension(Peer::Local).body(body.into()).unwrap();
         let response = self.router.clone().call(request).await.unwrap();
         let status = response.status();
         let body = response.into_body().collect().await.unwrap().to_bytes();

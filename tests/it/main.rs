@@ -19,3 +19,4 @@ mod crates;
 mod dependencies;
 mod engine;
 mod heartbeats;
+mod host;

@@ -91,12 +91,7 @@ impl Filesystems {
 
     /// The mounts that the filters take. Of several with the same labels the last one stays: it covers the others.
     fn taken(&self, run: &mut Run) -> Result<Vec<Taken>, CollectError> {
-        let [first, own] = &self.tables;
-        let table = match run.files.bytes(first) {
-            Ok(_) => run.files.last(),
-            Err(_) => run.files.bytes(own)?,
-        };
-        let mounts = mounts::parse(table, &self.rootfs);
+        let mounts = mounts::parse(run.files.bytes_of_either(&self.tables)?, &self.rootfs);
         let may_hang = statvfs::may_hang(&mounts);
         let mut places: HashMap<[String; 3], usize> = HashMap::new();
         let mut taken: Vec<Taken> = Vec::new();

@@ -50,7 +50,7 @@ async fn what_is_wrong_is_said_and_counted() {
     let (status, text) = node.post("/api/v1/agents/a/heartbeat", echoed).await;
     assert!(status == StatusCode::BAD_REQUEST && text.len() < 1_000, "{text}");
     assert_eq!(node.post("/api/v1/agents/a/heartbeat", "x".repeat(65 << 10)).await.0, StatusCode::PAYLOAD_TOO_LARGE);
-    assert_eq!((node.refused("bad_id"), node.refused("bad_body"), node.views().len()), (2, 6, 0));
+    assert_eq!((node.refused("bad_id"), node.refused("bad_body"), node.views().len()), (3, 6, 0));
 }
 
 #[tokio::test]

@@ -1,0 +1,229 @@
+//! Who may ask what: the table of `docs/ARCHITECTURE.md` as data, and the decision over it.
+
+use std::net::SocketAddr;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use http::{HeaderMap, Method, Uri, header};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use url::Url;
+
+use super::origin;
+use crate::config::{HttpUrl, Secret};
+
+/// What the configuration says about access.
+#[derive(Clone, Debug, Default)]
+pub struct Access {
+    /// The one token, with every scope but [`Scope::Local`]. Without it, everything is open on loopback.
+    pub token: Option<Secret>,
+    /// Whether metrics and health ask for the token too.
+    pub protect_metrics: bool,
+    /// The address that people's phones reach.
+    pub external_url: Option<HttpUrl>,
+}
+
+/// What a request needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Nothing: the pages' style.
+    Nothing,
+    /// Metrics and health: open unless they are protected.
+    Metrics,
+    /// Posting alerts.
+    Alerts,
+    /// Posting heartbeats.
+    Heartbeat,
+    /// Pages and what they show.
+    Read,
+    /// Changing something.
+    Write,
+    /// What only a process of our own user on this machine may do: it names files.
+    Local,
+}
+
+/// What kind of actor asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ActorKind {
+    /// A person.
+    Human,
+    /// A program, by the token or without one.
+    System,
+}
+
+/// Who asks: an extension of every request that is let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Principal {
+    /// For the audit: `local`, `loopback`, `token`, `anonymous`.
+    pub actor: &'static str,
+    /// What kind of actor.
+    pub kind: ActorKind,
+    /// Whether it came by the control socket.
+    local: bool,
+}
+
+impl Principal {
+    /// Who comes by the control socket.
+    pub(super) const LOCAL: Self = Self { actor: "local", kind: ActorKind::Human, local: true };
+    const LOOPBACK: Self = Self { actor: "loopback", kind: ActorKind::Human, local: false };
+    const ANONYMOUS: Self = Self { actor: "anonymous", kind: ActorKind::System, local: false };
+    const TOKEN: Self = Self { actor: "token", kind: ActorKind::System, local: false };
+
+    /// Whether it may do what needs `scope`.
+    pub fn may(&self, scope: Scope) -> bool {
+        scope != Scope::Local || self.local
+    }
+}
+
+/// One row of the table.
+#[derive(Debug)]
+pub(super) struct Rule {
+    /// A path, or with a `*` at its end, all paths that begin so.
+    path: &'static str,
+    /// What GET and HEAD need.
+    reading: Scope,
+    /// What other methods need.
+    changing: Scope,
+    /// The value of the label `path`.
+    pub(super) class: &'static str,
+}
+
+/// The first row that fits decides.
+static TABLE: &[Rule] = &[
+    rule("/-/healthy", Scope::Metrics, Scope::Write, "health"),
+    rule("/-/ready", Scope::Metrics, Scope::Write, "health"),
+    rule("/health", Scope::Metrics, Scope::Write, "health"),
+    rule("/metrics", Scope::Metrics, Scope::Write, "metrics"),
+    rule("/probe", Scope::Metrics, Scope::Write, "metrics"),
+    rule("/scrape", Scope::Metrics, Scope::Write, "metrics"),
+    rule("/style.css", Scope::Nothing, Scope::Write, "page"),
+    rule("/webhook/*", Scope::Alerts, Scope::Alerts, "webhook"),
+    rule("/api/v1/agents/*", Scope::Read, Scope::Heartbeat, "heartbeat"),
+    rule("/api/v1/heartbeats", Scope::Read, Scope::Heartbeat, "heartbeat"),
+    rule("/v1/agents/*", Scope::Read, Scope::Heartbeat, "heartbeat"),
+    rule("/api/backup", Scope::Local, Scope::Local, "api"),
+    rule("/api/*", Scope::Read, Scope::Write, "api"),
+    rule("/-/reload", Scope::Write, Scope::Write, "reload"),
+    rule("/i/*", Scope::Read, Scope::Write, "page"),
+    rule("/", Scope::Read, Scope::Write, "page"),
+];
+
+/// All other paths: an unknown one tells nothing to who may not read.
+static OTHER: Rule = rule("", Scope::Read, Scope::Write, "other");
+
+const fn rule(path: &'static str, reading: Scope, changing: Scope, class: &'static str) -> Rule {
+    Rule { path, reading, changing, class }
+}
+
+/// The row for a path.
+pub(super) fn rule_for(path: &str) -> &'static Rule {
+    let fits = |rule: &&Rule| match rule.path.strip_suffix('*') {
+        Some(begin) => path.starts_with(begin),
+        None => path == rule.path,
+    };
+    TABLE.iter().find(fits).unwrap_or(&OTHER)
+}
+
+pub(super) fn only_reads(method: &Method) -> bool {
+    method == Method::GET || method == Method::HEAD
+}
+
+/// Why a request is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Denied {
+    /// Another web site's page sent it.
+    Origin,
+    /// It is for a name that is not ours.
+    Host,
+    /// No credentials.
+    Missing,
+    /// Wrong ones.
+    Wrong,
+    /// Nobody may do that from there.
+    Scope,
+}
+
+/// [`Access`] made ready to compare with.
+pub(super) struct Rules {
+    token: Option<[u8; 32]>,
+    protect_metrics: bool,
+    external: Option<Url>,
+}
+
+impl From<Access> for Rules {
+    fn from(access: Access) -> Self {
+        Self {
+            token: access.token.map(|token| Sha256::digest(token.expose()).into()),
+            protect_metrics: access.protect_metrics,
+            external: access.external_url.map(|url| url.expose().clone()),
+        }
+    }
+}
+
+impl Rules {
+    /// The path that a proxy may leave before ours: `external_url`'s, without the slash at its end.
+    pub(super) fn prefix(&self) -> &str {
+        self.external.as_ref().map_or("", |url| url.path().trim_end_matches('/'))
+    }
+
+    /// Decides about a request over TCP.
+    pub(super) fn admit(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Principal, Denied> {
+        let rule = rule_for(uri.path());
+        let scope = if only_reads(method) { rule.reading } else { rule.changing };
+        let external = self.external.as_ref();
+        if !origin::is_own(uri, headers, external) {
+            return Err(Denied::Origin);
+        }
+        let open = match scope {
+            Scope::Nothing => true,
+            Scope::Metrics => !self.protect_metrics,
+            _ => false,
+        };
+        let principal = match &self.token {
+            None => {
+                let bare = matches!(scope, Scope::Nothing | Scope::Metrics) && !headers.contains_key(header::ORIGIN);
+                if !bare && !origin::authority(uri, headers).is_some_and(|host| origin::is_trusted(&host, external)) {
+                    return Err(Denied::Host);
+                }
+                Principal::LOOPBACK
+            }
+            Some(_) if open => Principal::ANONYMOUS,
+            Some(token) => {
+                let given = credentials(headers).ok_or(Denied::Missing)?;
+                if !bool::from(Sha256::digest(given).ct_eq(token)) {
+                    return Err(Denied::Wrong);
+                }
+                Principal::TOKEN
+            }
+        };
+        if principal.may(scope) { Ok(principal) } else { Err(Denied::Scope) }
+    }
+}
+
+/// The token in `Authorization: Bearer`, or the password in `Basic`, which is how a person's browser sends it.
+fn credentials(headers: &HeaderMap) -> Option<Vec<u8>> {
+    let (scheme, value) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(value.trim().as_bytes().to_vec());
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let plain = BASE64_STANDARD.decode(value.trim()).ok()?;
+    let colon = plain.iter().position(|byte| *byte == b':')?;
+    plain.get(colon + 1..).map(<[u8]>::to_vec)
+}
+
+/// Whether a listener may be bound to `address`: beyond loopback only with a token, or where the configuration says in
+/// words that it is to be open.
+///
+/// # Errors
+/// What is wrong, and what to do.
+pub fn may_listen(address: &SocketAddr, access: &Access, open: bool) -> Result<(), String> {
+    if address.ip().to_canonical().is_loopback() || access.token.is_some() || open {
+        return Ok(());
+    }
+    Err(format!(
+        "{address} is reachable from other machines and no token is configured: set one, or listen on 127.0.0.1"
+    ))
+}

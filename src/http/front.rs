@@ -1,0 +1,236 @@
+//! What every request passes before its route, and every answer after it: the path's prefix, who may ask, a turn, a
+//! panic's end, the headers, the counters.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use http::{HeaderName, HeaderValue, Request, StatusCode, Uri, header};
+use jiff::tz::TimeZone;
+use prometheus::IntCounterVec;
+use tokio::time::Instant;
+use tower_service::Service;
+
+use super::access::{Access, Denied, Principal, Rules, only_reads, rule_for};
+use super::limit::{Intake, Work};
+use super::refusal::Refusal;
+use super::scrape::ScrapeMeters;
+use super::server::Peer;
+use super::throttle::Throttle;
+use crate::telemetry::Telemetry;
+
+/// What all listeners share: made once.
+pub struct Front {
+    rules: RwLock<Arc<Rules>>,
+    throttle: Throttle,
+    said: Mutex<Option<Instant>>,
+    pub(super) intake: Intake,
+    pub(super) zone: TimeZone,
+    pub(super) scrapes: ScrapeMeters,
+    requests: IntCounterVec,
+    panics: IntCounterVec,
+    failures: IntCounterVec,
+}
+
+/// At most one line about failed authentication in this time.
+const QUIET: Duration = Duration::from_secs(10);
+
+impl Front {
+    /// `zone` is where people read times.
+    pub fn new(access: Access, work: Work, zone: TimeZone, telemetry: &Telemetry) -> Self {
+        let requests = telemetry.counter(
+            "tidewatch_http_requests_total",
+            "Requests answered, by the kind of path and the status.",
+            &["path", "code"],
+        );
+        let panics = telemetry.counter(
+            "tidewatch_http_panics_total",
+            "Requests whose handler panicked, by the kind of path.",
+            &["path"],
+        );
+        let failures = telemetry.counter(
+            "tidewatch_auth_failures_total",
+            "Requests refused by what they lack: credentials missing or wrong, a foreign origin or host, a scope.",
+            &["reason"],
+        );
+        for denied in [Denied::Missing, Denied::Wrong, Denied::Origin, Denied::Host, Denied::Scope] {
+            failures.with_label_values(&[reason(denied)]).reset();
+        }
+        Self {
+            rules: RwLock::new(Arc::new(access.into())),
+            throttle: Throttle::default(),
+            said: Mutex::new(None),
+            intake: Intake::new(work),
+            zone,
+            scrapes: ScrapeMeters::new(telemetry),
+            requests,
+            panics,
+            failures,
+        }
+    }
+
+    /// Takes a reloaded configuration's word on access.
+    pub fn replace_access(&self, access: Access) {
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(access.into());
+    }
+
+    fn rules(&self) -> Arc<Rules> {
+        Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Answers one request.
+    pub(super) async fn answer(&self, routes: Router, mut request: Request<Body>) -> Response {
+        let rules = self.rules();
+        if let Some(uri) = without_prefix(request.uri(), rules.prefix()) {
+            *request.uri_mut() = uri;
+        }
+        let class = rule_for(request.uri().path()).class;
+        let response = match self.let_in(&rules, class, request).await {
+            Ok((request, _permit)) => self.contained(routes, class, request).await,
+            Err(refusal) => refusal.into_response(),
+        };
+        self.requests.with_label_values(&[class, response.status().as_str()]).inc();
+        dressed(response)
+    }
+
+    async fn let_in(
+        &self,
+        rules: &Rules,
+        class: &'static str,
+        mut request: Request<Body>,
+    ) -> Result<(Request<Body>, Option<super::limit::Permit>), Refusal> {
+        let peer = request.extensions().get::<Peer>().copied();
+        let principal = if peer == Some(Peer::Local) {
+            Principal::LOCAL
+        } else {
+            match rules.admit(request.method(), request.uri(), request.headers()) {
+                Ok(principal) => principal,
+                Err(denied) => return Err(self.denied(denied, peer).await),
+            }
+        };
+        // Health answers even when everything else is at its limit.
+        let permit =
+            if only_reads(request.method()) && class != "health" { Some(self.intake.reader().await?) } else { None };
+        request.extensions_mut().insert(principal);
+        request.extensions_mut().insert(self.intake.clone());
+        Ok((request, permit))
+    }
+
+    async fn denied(&self, denied: Denied, peer: Option<Peer>) -> Refusal {
+        self.failures.with_label_values(&[reason(denied)]).inc();
+        self.say(denied, peer);
+        let (status, message) = match denied {
+            Denied::Origin => (StatusCode::FORBIDDEN, "the page that sent this is not ours"),
+            Denied::Host => {
+                (StatusCode::FORBIDDEN, "without a token, ask for 127.0.0.1, localhost or the host of external_url")
+            }
+            Denied::Scope => (StatusCode::FORBIDDEN, "only the control socket in the data folder may do that"),
+            Denied::Missing => (StatusCode::UNAUTHORIZED, "a token is needed: Authorization: Bearer TOKEN"),
+            Denied::Wrong => (StatusCode::UNAUTHORIZED, "the token is wrong"),
+        };
+        let refusal = Refusal::new(status, message);
+        if status != StatusCode::UNAUTHORIZED {
+            return refusal;
+        }
+        if let Some(Peer::Address(address)) = peer {
+            tokio::time::sleep(self.throttle.failed(address)).await;
+        }
+        refusal
+            .with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"tidewatch\""))
+            .with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"tidewatch\", charset=\"UTF-8\""))
+    }
+
+    fn say(&self, denied: Denied, peer: Option<Peer>) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.is_none_or(|at| at.elapsed() >= QUIET) {
+            *said = Some(Instant::now());
+            tracing::warn!(
+                reason = reason(denied),
+                ?peer,
+                "a request was refused; all are counted, not all are logged"
+            );
+        }
+    }
+
+    async fn contained(&self, mut routes: Router, class: &'static str, request: Request<Body>) -> Response {
+        let answer = AssertUnwindSafe(async move { routes.call(request).await });
+        match answer.catch_unwind().await {
+            Ok(Ok(response)) => response,
+            Err(_) => {
+                self.panics.with_label_values(&[class]).inc();
+                tracing::error!(path = class, "a handler panicked");
+                // Alertmanager tries again after any 5xx; 503 says that it should.
+                if class == "webhook" {
+                    Refusal::busy("this request failed here; the log says why").into_response()
+                } else {
+                    let status = StatusCode::INTERNAL_SERVER_ERROR;
+                    Refusal::new(status, "this request failed here; the log says why").into_response()
+                }
+            }
+        }
+    }
+}
+
+fn reason(denied: Denied) -> &'static str {
+    match denied {
+        Denied::Origin => "origin",
+        Denied::Host => "host",
+        Denied::Missing => "missing",
+        Denied::Wrong => "wrong",
+        Denied::Scope => "scope",
+    }
+}
+
+/// The target without `external_url`'s path: some proxies leave it, some take it away, and both work.
+fn without_prefix(uri: &Uri, prefix: &str) -> Option<Uri> {
+    let rest = uri.path().strip_prefix(prefix).filter(|_| !prefix.is_empty())?;
+    if !rest.is_empty() && !rest.starts_with('/') {
+        return None;
+    }
+    let path = if rest.is_empty() { "/" } else { rest };
+    let mut parts = uri.clone().into_parts();
+    let whole = uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+    parts.path_and_query = Some(whole.parse().ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+/// The headers of every answer. Pages take our style and nothing else: no script, no form, no frame.
+const HEADERS: [(HeaderName, &str); 6] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (header::CACHE_CONTROL, "no-store"),
+];
+
+fn dressed(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    for (name, value) in HEADERS {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_is_taken_off_whole_segments_only() {
+        let strip = |path: &str| without_prefix(&path.parse().unwrap(), "/tide/watch").map(|uri| uri.to_string());
+        assert_eq!(strip("/tide/watch/i/7?a=b").as_deref(), Some("/i/7?a=b"));
+        assert_eq!(strip("/tide/watch").as_deref(), Some("/"));
+        assert_eq!(strip("/tide/watch/").as_deref(), Some("/"));
+        assert_eq!(strip("/tide/watcher"), None);
+        assert_eq!(strip("/i/7"), None);
+        assert_eq!(without_prefix(&"/i/7".parse().unwrap(), ""), None);
+    }
+}
