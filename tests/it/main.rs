@@ -14,9 +14,14 @@
 mod support;
 
 mod agents;
+mod alertmanager;
+mod assets;
 mod collectors;
 mod crates;
+mod dashboards;
+mod dependencies;
 mod dependencies;
 mod engine;
 mod heartbeats;
 mod host;
+mod rules;
