@@ -3,22 +3,25 @@
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Response};
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Extension, Path, State};
+use axum::response::Response;
 use axum::routing::{get, post};
+use http::StatusCode;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::Api;
-use crate::agents::{AgentId, Change, Expectation, Quorum, Registry, View};
+use super::access::Principal;
+use super::limit::Intake;
+use super::refusal::Refusal;
+use super::{Api, json};
+use crate::agents::{AgentId, Change, Expectation, IdError, Quorum, Registry, View};
 use crate::config::Span;
 
 /// What a person says about an agent is short.
-const BODY: usize = 4 << 10;
+const BODY: u64 = 4 << 10;
 
 /// `GET /api/agents`, and `POST /api/agents/{agent_id}/expect`, `forget`, `rename`.
 pub(super) fn routes() -> Router<Arc<Api>> {
@@ -27,15 +30,16 @@ pub(super) fn routes() -> Router<Arc<Api>> {
         .route("/api/agents/{agent_id}/expect", post(expect))
         .route("/api/agents/{agent_id}/forget", post(forget))
         .route("/api/agents/{agent_id}/rename", post(rename))
-        .layer(DefaultBodyLimit::max(BODY))
 }
 
-/// An answer as JSON.
-pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
-    match serde_json::to_vec(body) {
-        Ok(bytes) => (status, [(CONTENT_TYPE, "application/json")], bytes).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
-    }
+/// The agent that a path names.
+pub(super) fn named(path: Result<Path<String>, PathRejection>) -> Result<AgentId, Refusal> {
+    let Path(text) = path.map_err(|error| Refusal::bad(error.body_text()))?;
+    name(&text)
+}
+
+fn name(text: &str) -> Result<AgentId, Refusal> {
+    text.parse().map_err(|error: IdError| Refusal::bad(error.to_string()))
 }
 
 #[derive(Serialize)]
@@ -44,9 +48,9 @@ struct Table {
     groups: Vec<Quorum>,
 }
 
-async fn list(State(api): State<Arc<Api>>) -> Response {
+async fn list(State(api): State<Arc<Api>>) -> Result<Response, Refusal> {
     let snapshot = registry(&api).snapshot(api.clock.now());
-    json(StatusCode::OK, &Table { agents: snapshot.agents, groups: snapshot.quorums })
+    json::answer(&Table { agents: snapshot.agents, groups: snapshot.quorums })
 }
 
 /// All optional: an empty body expects the agent.
@@ -61,23 +65,30 @@ struct Expected {
     stop_for: Option<Span>,
 }
 
-async fn expect(State(api): State<Arc<Api>>, Path(agent_id): Path<String>, body: Bytes) -> Result<Response, Refused> {
-    let id = name(&agent_id)?;
+async fn expect(
+    State(api): State<Arc<Api>>,
+    Extension(principal): Extension<Principal>,
+    path: Result<Path<String>, PathRejection>,
+    intake: Intake,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let id = named(path)?;
+    let (body, _permit) = intake.read(body, BODY).await?;
     let Expected { interval, late, timeout, role, stop_until, stop_for } = read(&body)?;
     let now = api.clock.now();
     let stop_until = stop_until.or(stop_for.map(|span| now.saturating_add(span.0).unwrap_or(Timestamp::MAX)));
     let expectation = Expectation { interval, late, timeout, role, stop_until };
     if let Some((field, fault)) = expectation.faults().first() {
-        return Err(Refused(StatusCode::BAD_REQUEST, format!("`{field}` {fault}")));
+        return Err(Refusal::bad(format!("`{field}` {fault}")));
     }
     writable(&api)?;
     let view = {
         let mut registry = registry(&api);
-        registry.expect(&id, &expectation).map_err(Change::from)?;
+        registry.expect(&id, &expectation).map_err(|error| Refusal::from(Change::from(error)))?;
         registry.view(&id, now)
     };
-    tracing::info!(agent = %id, ?expectation, "agent expected");
-    Ok(json(StatusCode::OK, &view))
+    tracing::info!(actor = %principal.actor, agent = %id, ?expectation, "agent expected");
+    json::answer(&view)
 }
 
 #[derive(Serialize)]
@@ -85,12 +96,18 @@ struct Forgotten {
     forgotten: AgentId,
 }
 
-async fn forget(State(api): State<Arc<Api>>, Path(agent_id): Path<String>) -> Result<Response, Refused> {
-    let id = name(&agent_id)?;
+async fn forget(
+    State(api): State<Arc<Api>>,
+    Extension(principal): Extension<Principal>,
+    path: Result<Path<String>, PathRejection>,
+    intake: Intake,
+) -> Result<Response, Refusal> {
+    let id = named(path)?;
+    let _permit = intake.permit().await?;
     writable(&api)?;
-    registry(&api).forget(&id)?;
-    tracing::info!(agent = %id, "agent forgotten");
-    Ok(json(StatusCode::OK, &Forgotten { forgotten: id }))
+    registry(&api).forget(&id).map_err(Refusal::from)?;
+    tracing::info!(actor = %principal.actor, agent = %id, "agent forgotten");
+    json::answer(&Forgotten { forgotten: id })
 }
 
 #[derive(Default, Deserialize)]
@@ -99,49 +116,43 @@ struct Renamed {
     to: String,
 }
 
-async fn rename(State(api): State<Arc<Api>>, Path(agent_id): Path<String>, body: Bytes) -> Result<Response, Refused> {
-    let from = name(&agent_id)?;
+async fn rename(
+    State(api): State<Arc<Api>>,
+    Extension(principal): Extension<Principal>,
+    path: Result<Path<String>, PathRejection>,
+    intake: Intake,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let from = named(path)?;
+    let (body, _permit) = intake.read(body, BODY).await?;
     let to = name(&read::<Renamed>(&body)?.to)?;
     writable(&api)?;
     let view = {
         let mut registry = registry(&api);
-        registry.rename(&from, &to)?;
+        registry.rename(&from, &to).map_err(Refusal::from)?;
         registry.view(&to, api.clock.now())
     };
-    tracing::info!(agent = %from, %to, "agent renamed");
-    Ok(json(StatusCode::OK, &view))
+    tracing::info!(actor = %principal.actor, agent = %from, %to, "agent renamed");
+    json::answer(&view)
 }
 
-/// Why nothing was changed.
-struct Refused(StatusCode, String);
-
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response {
-        (self.0, self.1 + "\n").into_response()
-    }
-}
-
-impl From<Change> for Refused {
+impl From<Change> for Refusal {
     fn from(change: Change) -> Self {
         let status = if matches!(change, Change::Unknown(_)) { StatusCode::NOT_FOUND } else { StatusCode::CONFLICT };
-        Self(status, change.to_string())
+        Self::new(status, change.to_string())
     }
 }
 
-fn name(text: &str) -> Result<AgentId, Refused> {
-    text.parse().map_err(|error| Refused(StatusCode::BAD_REQUEST, format!("{error}")))
-}
-
-fn read<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, Refused> {
+fn read<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, Refusal> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Ok(T::default());
     }
-    serde_json::from_slice(body).map_err(|error| Refused(StatusCode::BAD_REQUEST, error.to_string()))
+    serde_json::from_slice(body).map_err(|error| Refusal::bad(error.to_string()))
 }
 
 /// A person's word is not taken while it could be lost.
-fn writable(api: &Api) -> Result<(), Refused> {
-    api.journal.accepts().map_err(|error| Refused(StatusCode::SERVICE_UNAVAILABLE, error.to_string()))
+fn writable(api: &Api) -> Result<(), Refusal> {
+    api.journal.accepts().map_err(|error| Refusal::busy(error.to_string()))
 }
 
 fn registry(api: &Api) -> MutexGuard<'_, Registry> {

@@ -5,56 +5,63 @@ use std::fmt;
 use std::sync::{Arc, PoisonError};
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::StatusCode;
-use axum::http::header::RETRY_AFTER;
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use http::StatusCode;
 use jiff::Timestamp;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::Api;
-use super::agents::json;
-use crate::agents::{AgentId, Heartbeat, IdError, Refusal, Source};
+use super::limit::Intake;
+use super::refusal::Refusal;
+use super::{Api, agents, json};
+use crate::agents::{AgentId, Heartbeat, IdError, Refusal as Reason, Source};
 
 /// One heartbeat's body; the documented fields take a few hundred bytes.
-const SINGLE: usize = 64 << 10;
+const SINGLE: u64 = 64 << 10;
 /// A batch's body: 10 000 full heartbeats take 4 MiB.
-const BATCH: usize = 8 << 20;
+const BATCH: u64 = 8 << 20;
 /// The most heartbeats in a batch.
 const MOST: usize = 10_000;
 /// After so many of a batch, others get their turn: about a millisecond.
 const STRETCH: usize = 500;
 /// A refused id is repeated up to so many characters.
 const ECHOED: usize = 128;
-/// After a failure of the journal a sender waits so many seconds.
-const LATER: &str = "5";
 
 /// `POST /api/v1/agents/{agent_id}/heartbeat`, the same below `/v1` where Heretek's agents post, and
 /// `POST /api/v1/heartbeats`.
 pub(super) fn routes() -> Router<Arc<Api>> {
-    let single = || post(heartbeat).layer(DefaultBodyLimit::max(SINGLE));
     Router::new()
-        .route("/api/v1/agents/{agent_id}/heartbeat", single())
-        .route("/v1/agents/{agent_id}/heartbeat", single())
-        .route("/api/v1/heartbeats", post(batch).layer(DefaultBodyLimit::max(BATCH)))
+        .route("/api/v1/agents/{agent_id}/heartbeat", post(heartbeat))
+        .route("/v1/agents/{agent_id}/heartbeat", post(heartbeat))
+        .route("/api/v1/heartbeats", post(batch))
 }
 
 #[derive(Serialize)]
-struct Taken<'a> {
-    agent_id: &'a AgentId,
+struct Taken {
+    agent_id: AgentId,
     accepted: usize,
 }
 
-async fn heartbeat(State(api): State<Arc<Api>>, Path(agent_id): Path<String>, body: Bytes) -> Response {
-    match take(&api, Some(&agent_id), &body, api.clock.now()) {
-        Ok(id) => kept(&api, 1).unwrap_or_else(|| json(StatusCode::ACCEPTED, &Taken { agent_id: &id, accepted: 1 })),
-        Err((Refusal::Full, reason)) => (StatusCode::SERVICE_UNAVAILABLE, reason + "\n").into_response(),
-        Err((_, reason)) => (StatusCode::BAD_REQUEST, reason + "\n").into_response(),
-    }
+async fn heartbeat(
+    State(api): State<Arc<Api>>,
+    path: Result<Path<String>, PathRejection>,
+    intake: Intake,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let id = agents::named(path).inspect_err(|_| refuse(&api, Reason::Id, 1))?;
+    let (body, _permit) = intake.read(body, SINGLE).await?;
+    let beat = Heartbeat::parse(&body).map_err(|error| {
+        refuse(&api, Reason::Body, 1);
+        Refusal::bad(error)
+    })?;
+    take(&api, &id, beat, api.clock.now()).map_err(Refusal::busy)?;
+    kept(&api, 1)?;
+    accepted(&Taken { agent_id: id, accepted: 1 })
 }
 
 /// What became of a batch.
@@ -71,22 +78,21 @@ struct Rejected {
     reason: String,
 }
 
-async fn batch(State(api): State<Arc<Api>>, body: Bytes) -> Response {
-    let items: Items<'_> = match serde_json::from_slice(&body) {
-        Ok(items) => items,
-        Err(error) => {
-            refuse(&api, Refusal::Body);
-            let wanted = format!("an array of up to {MOST} heartbeats is expected, each with its `agent_id`");
-            return (StatusCode::BAD_REQUEST, format!("no batch: {error}; {wanted}\n")).into_response();
-        }
-    };
+async fn batch(State(api): State<Arc<Api>>, intake: Intake, body: Body) -> Result<Response, Refusal> {
+    let (body, _permit) = intake.read(body, BATCH).await?;
+    let items: Items<'_> = serde_json::from_slice(&body).map_err(|error| {
+        refuse(&api, Reason::Body, 1);
+        let wanted = format!("an array of up to {MOST} heartbeats is expected, each with its `agent_id`");
+        Refusal::bad(format!("no batch: {error}; {wanted}"))
+    })?;
     let now = api.clock.now();
     let mut outcome = Outcome::default();
     for (index, item) in items.0.into_iter().enumerate() {
         let named: Named<'_> = serde_json::from_str(item.get()).unwrap_or_default();
-        match take(&api, named.agent_id.as_deref(), item.get().as_bytes(), now) {
-            Ok(_) => outcome.accepted += 1,
-            Err((_, reason)) => {
+        let taken = read(&api, named.agent_id.as_deref(), item).and_then(|(id, beat)| take(&api, &id, beat, now));
+        match taken {
+            Ok(()) => outcome.accepted += 1,
+            Err(reason) => {
                 let agent_id = named.agent_id.map(|id| id.chars().take(ECHOED).collect());
                 outcome.refused.push(Rejected { index, agent_id, reason });
             }
@@ -95,35 +101,45 @@ async fn batch(State(api): State<Arc<Api>>, body: Bytes) -> Response {
             tokio::task::yield_now().await;
         }
     }
+    kept(&api, outcome.accepted)?;
     let nothing = outcome.accepted == 0 && !outcome.refused.is_empty();
-    let status = if nothing { StatusCode::BAD_REQUEST } else { StatusCode::ACCEPTED };
-    kept(&api, outcome.accepted).unwrap_or_else(|| json(status, &outcome))
+    let answer = accepted(&outcome)?;
+    Ok(if nothing { (StatusCode::BAD_REQUEST, answer).into_response() } else { answer })
 }
 
-/// Takes one heartbeat into the registry.
-fn take(api: &Api, name: Option<&str>, body: &[u8], now: Timestamp) -> Result<AgentId, (Refusal, String)> {
-    let read = || {
-        let name = name.ok_or_else(|| (Refusal::Id, "no `agent_id`".to_owned()))?;
-        let id: AgentId = name.parse().map_err(|error: IdError| (Refusal::Id, error.to_string()))?;
-        let beat = Heartbeat::parse(body).map_err(|error| (Refusal::Body, error))?;
-        Ok((id, beat))
-    };
-    let (id, beat) = read().inspect_err(|(reason, _)| refuse(api, *reason))?;
+/// Reads one element of a batch; why not, where that fails.
+fn read(api: &Api, name: Option<&str>, item: &RawValue) -> Result<(AgentId, Heartbeat), String> {
+    let id = name.ok_or_else(|| "no `agent_id`".to_owned());
+    let id = id.and_then(|name| name.parse().map_err(|error: IdError| error.to_string()));
+    let id = id.inspect_err(|_| refuse(api, Reason::Id, 1))?;
+    let beat = Heartbeat::parse(item.get().as_bytes()).inspect_err(|_| refuse(api, Reason::Body, 1))?;
+    Ok((id, beat))
+}
+
+fn take(api: &Api, id: &AgentId, beat: Heartbeat, now: Timestamp) -> Result<(), String> {
     let mut registry = api.agents.lock().unwrap_or_else(PoisonError::into_inner);
-    registry.beat(Source::Push, &id, beat, now).map_err(|error| (Refusal::Full, error.to_string()))?;
-    Ok(id)
+    registry.beat(Source::Push, id, beat, now).map_err(|error| error.to_string())
 }
 
-/// The answer where the journal keeps nothing at the moment. The heartbeats count all the same: an agent does not go
+/// 202: taken, and on disk within a second.
+fn accepted(what: &impl Serialize) -> Result<Response, Refusal> {
+    Ok((StatusCode::ACCEPTED, json::answer(what)?).into_response())
+}
+
+/// Refused where the journal keeps nothing at the moment. The heartbeats count all the same: an agent does not go
 /// offline because our disk is full; but nobody is told that they are kept.
-fn kept(api: &Api, accepted: usize) -> Option<Response> {
-    let error = api.journal.accepts().err().filter(|_| accepted > 0)?;
-    (0..accepted).for_each(|_| refuse(api, Refusal::Journal));
-    Some((StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, LATER)], format!("{error}\n")).into_response())
+fn kept(api: &Api, accepted: usize) -> Result<(), Refusal> {
+    match api.journal.accepts() {
+        Err(error) if accepted > 0 => {
+            refuse(api, Reason::Journal, accepted);
+            Err(Refusal::busy(error.to_string()))
+        }
+        _ => Ok(()),
+    }
 }
 
-fn refuse(api: &Api, reason: Refusal) {
-    api.agents.lock().unwrap_or_else(PoisonError::into_inner).refuse(reason);
+fn refuse(api: &Api, reason: Reason, heartbeats: usize) {
+    api.agents.lock().unwrap_or_else(PoisonError::into_inner).refuse(reason, heartbeats);
 }
 
 /// Whose heartbeat an element of a batch is.

@@ -5,9 +5,11 @@
 
 pub mod access;
 mod admin;
+mod agents;
 mod buffers;
 pub mod control;
 mod front;
+mod heartbeats;
 mod incident_view;
 mod json;
 pub mod limit;
@@ -42,9 +44,6 @@ use crate::store::Store;
 use crate::store::heartbeats::Journal;
 use crate::task::Tasks;
 use crate::telemetry::Telemetry;
-
-mod agents;
-mod heartbeats;
 
 /// What the routes work with; built by `app`, which also stands behind the traits below.
 pub struct Api {
@@ -124,6 +123,8 @@ pub struct Listener {
 pub fn router(api: Arc<Api>, front: &Arc<Front>, listener: Listener) -> Router {
     let routes = Router::new()
         .merge(admin::routes())
+        .merge(agents::routes())
+        .merge(heartbeats::routes())
         .merge(pages::routes())
         .merge(records::routes())
         .merge(scrape::routes())
@@ -160,6 +161,7 @@ static ENDPOINTS: &[Endpoint] = &[
     endpoint("/-/ready", "200 when everything is ready, else the reasons", Some("-/ready"), false),
     endpoint("/-/reload", "POST: reads the configuration anew", None, false),
     endpoint("/api/v1/heartbeats", "POST: heartbeats of agents", None, false),
+    endpoint("/api/agents", "the agents' table", Some("api/agents"), false),
     endpoint("/webhook/alerts", "POST: alerts of an Alertmanager", None, true),
     endpoint("/webhook/watchdog", "POST: the Watchdog of an Alertmanager", None, true),
     endpoint("/i/{id}", "an incident, for people", None, true),

@@ -105,21 +105,22 @@ impl Journal {
     ) -> Result<Self, OpenError> {
         let meters = Meters::new(telemetry);
         let path = folder.join(FILE);
-        let opened = {
-            let mut registry = locked(&registry);
-            File::open(&path, |row| registry.restore(row))
-        };
+        let opened = File::open(&path, |row| locked(&registry).restore(row));
         let (file, corrupt) = opened.map_err(|source| OpenError { file: path.clone(), source })?;
         if corrupt > 0 {
             tracing::warn!(file = %path.display(), corrupt, "lines of the heartbeat journal could not be read; skipped");
         }
         meters.corrupt.inc_by(corrupt);
         meters.bytes.set(file.bytes().cast_signed());
+        Ok(Self::start(file, registry, meters, clock.clone(), tasks))
+    }
+
+    fn start(file: File, registry: Arc<Mutex<Registry>>, meters: Meters, clock: Clock, tasks: &Tasks) -> Self {
         let shared = Shared { registry, file: Mutex::new(file), state: Mutex::default(), meters };
         let journal = Self(Arc::new(shared));
-        let (this, clock, tasks_of) = (journal.clone(), clock.clone(), tasks.clone());
-        tasks.supervise("heartbeats", move || this.clone().run(clock.clone(), tasks_of.clone()));
-        Ok(journal)
+        let (this, all) = (journal.clone(), tasks.clone());
+        tasks.supervise("heartbeats", move || this.clone().run(clock.clone(), all.clone()));
+        journal
     }
 
     /// Whether what is in the registry by now will be kept. Asked *after* a heartbeat went into the registry: the last
@@ -212,4 +213,63 @@ impl Shared {
 /// What a panic left behind is still whole: every change is one step.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agents::{AgentId, Heartbeat, Source};
+    use jiff::Timestamp;
+
+    /// Lets the journal's task and its threads work until `condition` holds.
+    async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+        let start = Instant::now();
+        while !condition() {
+            assert!(start.elapsed() < Duration::from_secs(20), "never: {what}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_answered_and_outlived() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        let registry = Arc::new(Mutex::new(Registry::default()));
+        let (clock, telemetry) = (Clock::manual(Timestamp::UNIX_EPOCH), Telemetry::new());
+        let tasks = Tasks::new(&telemetry);
+        let full = File::open_full(&path);
+        let journal = Journal::start(full, Arc::clone(&registry), Meters::new(&telemetry), clock.clone(), &tasks);
+        assert_eq!(journal.accepts(), Ok(()));
+
+        let id: AgentId = "steward".parse().unwrap();
+        locked(&registry).beat(Source::Push, &id, Heartbeat::default(), clock.now()).unwrap();
+        until("the failure is noticed", || {
+            clock.advance(EVERY);
+            journal.accepts().is_err()
+        })
+        .await;
+        assert!(journal.accepts().unwrap_err().to_string().contains("No space left"), "{:?}", journal.accepts());
+        assert!(journal.0.meters.failures.get() >= 1);
+
+        *locked(&journal.0.file) = File::open(&path, drop).unwrap().0;
+        until("the disk has room again", || {
+            clock.advance(EVERY);
+            journal.accepts().is_ok()
+        })
+        .await;
+        let mut kept = Vec::new();
+        File::open(&path, |row| kept.push(row.id)).unwrap();
+        assert_eq!(kept, [id], "what was heard meanwhile is kept");
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_hangs_promises_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let telemetry = Telemetry::new();
+        let tasks = Tasks::new(&telemetry);
+        let clock = Clock::manual(Timestamp::UNIX_EPOCH);
+        let journal = Journal::open(folder.path(), Arc::default(), &clock, &tasks, &telemetry).unwrap();
+        locked(&journal.0.state).writing_since = Instant::now().checked_sub(PATIENCE * 2);
+        assert!(journal.accepts().unwrap_err().to_string().contains("does not answer"));
+    }
 }

@@ -21,6 +21,7 @@ mod crates;
 mod dashboards;
 mod dependencies;
 mod engine;
+mod heartbeats;
 mod host;
 mod rules;
 mod server;

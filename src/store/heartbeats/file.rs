@@ -44,6 +44,13 @@ impl File {
         Ok((Self { path: path.to_owned(), handle: file, bytes, limit: SMALL.max(bytes), ragged }, found.corrupt))
     }
 
+    /// A disk without room.
+    #[cfg(test)]
+    pub(super) fn open_full(path: &Path) -> Self {
+        let handle = OpenOptions::new().append(true).open("/dev/full").unwrap();
+        Self { path: path.to_owned(), handle, bytes: 0, limit: SMALL, ragged: false }
+    }
+
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
