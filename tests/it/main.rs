@@ -14,3 +14,4 @@
 mod support;
 
 mod dependencies;
+mod store;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+pub(crate) mod alerts;
 pub(crate) mod process;
 
 /// Waits until `condition` gives a value, at most `limit`; says `what` was awaited when it never does.
