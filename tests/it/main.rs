@@ -25,3 +25,4 @@ mod heartbeats;
 mod host;
 mod rules;
 mod server;
+mod store;

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) mod fakes;
 pub(crate) mod monitoring;
+pub(crate) mod alerts;
 pub(crate) mod process;
 pub(crate) mod promql;
 pub(crate) mod python;
