@@ -15,6 +15,7 @@ mod support;
 
 mod alertmanager;
 mod assets;
+mod compose;
 mod dashboards;
 mod dependencies;
 mod rules;

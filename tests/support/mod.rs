@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+pub(crate) mod docker;
 pub(crate) mod monitoring;
 pub(crate) mod process;
 pub(crate) mod promql;
