@@ -18,6 +18,7 @@ mod alertmanager;
 mod assets;
 mod collectors;
 mod crates;
+mod compose;
 mod dashboards;
 mod dependencies;
 mod engine;

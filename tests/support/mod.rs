@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 pub(crate) mod fakes;
+pub(crate) mod docker;
 pub(crate) mod monitoring;
 pub(crate) mod alerts;
 pub(crate) mod process;
