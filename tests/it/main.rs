@@ -13,9 +13,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod access;
 mod agents;
 mod collectors;
 mod crates;
 mod dependencies;
 mod engine;
+mod pages;
 mod server;
