@@ -13,6 +13,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod access;
 mod agents;
 mod alertmanager;
 mod assets;
@@ -25,5 +26,6 @@ mod engine;
 mod heartbeats;
 mod host;
 mod rules;
+mod pages;
 mod server;
 mod store;
