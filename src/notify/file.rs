@@ -85,8 +85,11 @@ fn open(path: &Path) -> io::Result<fs::File> {
 #[async_trait]
 impl Notifier for File {
     async fn send(&self, delivery: &Delivery) -> Result<Option<Anchor>, SendError> {
-        let failed =
-            |what: String| SendError { retry: Retry::Later, reason: "io", what: format!("{}: {what}", self.config.path.display()) };
+        let failed = |what: String| SendError {
+            retry: Retry::Later,
+            reason: "io",
+            what: format!("{}: {what}", self.config.path.display()),
+        };
         let mut line =
             serde_json::to_vec(&Event::of(delivery, &self.renderer)).map_err(|error| failed(error.to_string()))?;
         line.push(b'\n');

@@ -24,7 +24,10 @@ pub mod render;
 mod reply;
 pub mod templates;
 mod text;
+mod trial;
 mod wire;
+
+pub use trial::test;
 
 /// How an attempt failed, and so what follows: the decision is in the type.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -265,7 +265,8 @@ impl Declare for Slack {
                     .hint("docs/notify.md says how to get either of them"),
             ),
             (true, true) => problems.push(
-                Problem::error("bot_token", "is given beside `webhook_url`").hint("keep the bot: it can edit and thread"),
+                Problem::error("bot_token", "is given beside `webhook_url`")
+                    .hint("keep the bot: it can edit and thread"),
             ),
             (false, true) if config.channel.is_empty() => {
                 problems.push(Problem::error("channel", "is missing").hint("channel = \"C0123456789\""));

@@ -93,7 +93,8 @@ impl Notifier for Webhook {
         if let Some(secret) = &self.hmac {
             request = request.header("X-Tidewatch-Signature", signature(secret.expose(), now.as_second(), &body));
         }
-        let request = request.body(Bytes::from(body)).map_err(|_| impossible("a header's value is no header's value"))?;
+        let request =
+            request.body(Bytes::from(body)).map_err(|_| impossible("a header's value is no header's value"))?;
         let answer =
             self.client.send(request, self.timeout, ANSWER).await.map_err(|error| reply::unanswered(&error))?;
         if answer.status.is_success() { Ok(None) } else { Err(reply::refused(&answer, now, "")) }

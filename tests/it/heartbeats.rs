@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,13 +14,12 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use tidewatch::agents::{Registry, Settings, Snapshot, View};
 use tidewatch::alert::policy::Policy;
-use tidewatch::alert::route::Routes;
-use tidewatch::alert::severity::{Severities, Words};
 use tidewatch::clock::Clock;
 use tidewatch::facts::Facts;
 use tidewatch::http::access::Access;
 use tidewatch::http::limit::Work;
 use tidewatch::http::server::Peer;
+use tidewatch::http::webhook::Gate;
 use tidewatch::http::{Api, Control, Front, Listener, ScrapeRequest, Scraper, router};
 use tidewatch::metrics::expose::Format;
 use tidewatch::store::heartbeats::Journal;
@@ -40,16 +39,16 @@ impl Scraper for Nothing {
     async fn scrape(&self, _: ScrapeRequest, _: Format, _: &mut Vec<u8>) -> Result<(), String> {
         Ok(())
     }
-
-    fn facts(&self) -> Arc<Facts> {
-        Arc::default()
-    }
 }
 
 #[async_trait]
 impl Control for Nothing {
     fn unready(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    fn policy(&self) -> Arc<Policy> {
+        Arc::default()
     }
 
     async fn health(&self) -> Facts {
@@ -81,13 +80,6 @@ impl Node {
         let tasks = Tasks::new(&telemetry);
         let registry = Arc::new(Mutex::new(Registry::new(settings)));
         let journal = Journal::open(folder, Arc::clone(&registry), &clock, &tasks, &telemetry).unwrap();
-        let policy = Policy {
-            routes: Routes::default(),
-            severities: Severities::new(&Words::default()),
-            dedup: Duration::ZERO,
-            cooldown: Duration::ZERO,
-            hold: Duration::ZERO,
-        };
         let api = Api {
             clock: clock.clone(),
             tasks: tasks.clone(),
@@ -95,7 +87,7 @@ impl Node {
             agents: Arc::clone(&registry),
             journal,
             store: None,
-            policy: RwLock::new(Arc::new(policy)),
+            gate: Gate::new(&telemetry),
             scraper: Arc::new(Nothing),
             control: Arc::new(Nothing),
         };

@@ -44,7 +44,13 @@ struct Context<'a> {
 }
 
 impl Letter {
-    pub(super) fn of(delivery: &Delivery, message: &Message, templates: &Templates, zone: Option<&str>, domain: &str) -> Self {
+    pub(super) fn of(
+        delivery: &Delivery,
+        message: &Message,
+        templates: &Templates,
+        zone: Option<&str>,
+        domain: &str,
+    ) -> Self {
         let root: Option<Root> = delivery
             .anchor
             .as_deref()

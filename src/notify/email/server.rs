@@ -94,7 +94,8 @@ mod tests {
 
     #[test]
     fn no_error_repeats_the_password() {
-        for text in ["imap://u:canary@h", "smtp://u:canary@h/path", "smtp://u:canary@h?tls=maybe", "smtp://u:canary@["] {
+        for text in ["imap://u:canary@h", "smtp://u:canary@h/path", "smtp://u:canary@h?tls=maybe", "smtp://u:canary@["]
+        {
             assert!(!Server::parse(text).unwrap_err().contains("canary"), "{text}");
         }
     }

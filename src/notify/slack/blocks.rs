@@ -67,7 +67,12 @@ const CONTEXT: usize = 600;
 const DETAIL: usize = 1_000;
 
 /// Builds the message; the channel is filled in by who knows it.
-pub(super) fn payload(templates: &Templates, mut message: Message, mentions: &[String], delivery: &Delivery) -> Payload {
+pub(super) fn payload(
+    templates: &Templates,
+    mut message: Message,
+    mentions: &[String],
+    delivery: &Delivery,
+) -> Payload {
     fit(&mut message);
     let id = |part: &str| format!("tw-{}-{}-{part}", delivery.sequence, delivery.attempt);
     let mut head = rendered(templates, "slack_head.mrkdwn", &message, SECTION);

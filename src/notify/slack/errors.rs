@@ -55,13 +55,25 @@ fn of_word(error: &str, answer: &Answer, now: Timestamp) -> CallError {
         "ratelimited" | "rate_limited" | "message_limit_exceeded" => {
             (reply::after(&answer.headers, now), "rate_limited")
         }
-        "invalid_auth" | "not_authed" | "account_inactive" | "token_revoked" | "token_expired" | "missing_scope"
-        | "no_permission" | "org_login_required" | "ekm_access_denied" | "access_denied" | "team_access_not_granted" => {
-            (Retry::Never, "unauthorized")
-        }
+        "invalid_auth"
+        | "not_authed"
+        | "account_inactive"
+        | "token_revoked"
+        | "token_expired"
+        | "missing_scope"
+        | "no_permission"
+        | "org_login_required"
+        | "ekm_access_denied"
+        | "access_denied"
+        | "team_access_not_granted" => (Retry::Never, "unauthorized"),
         "channel_not_found" | "not_in_channel" | "is_archived" => (Retry::Never, "not_found"),
-        "invalid_blocks" | "invalid_blocks_format" | "msg_too_long" | "msg_blocks_too_long" | "no_text"
-        | "invalid_arguments" | "too_many_attachments" => (Retry::Never, "refused"),
+        "invalid_blocks"
+        | "invalid_blocks_format"
+        | "msg_too_long"
+        | "msg_blocks_too_long"
+        | "no_text"
+        | "invalid_arguments"
+        | "too_many_attachments" => (Retry::Never, "refused"),
         restricted if restricted.starts_with("restricted_action") => (Retry::Never, "unauthorized"),
         "internal_error" | "fatal_error" | "service_unavailable" | "request_timeout" => (Retry::Later, "server_error"),
         // A word that Slack has added since: nothing is given up for not knowing it.
