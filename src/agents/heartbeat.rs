@@ -74,6 +74,8 @@ const MOST: u64 = 1 << 53;
 const RICHEST: f64 = 1e12;
 /// An interval is at most a week.
 const SLOWEST: f64 = 7.0 * 86_400.0;
+/// What is wrong is told in at most so many characters.
+const LONGEST_ERROR: usize = 300;
 
 impl Heartbeat {
     /// Reads a body.
@@ -88,7 +90,9 @@ impl Heartbeat {
         if body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
             return Err("a heartbeat is a JSON object, or nothing at all".into());
         }
-        serde_json::from_slice(body).map_err(|error| format!("no heartbeat: {error}"))
+        // The error repeats what it found, which may be long.
+        let wrong = |error: serde_json::Error| format!("no heartbeat: {error}").chars().take(LONGEST_ERROR).collect();
+        serde_json::from_slice(body).map_err(wrong)
     }
 }
 

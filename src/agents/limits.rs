@@ -56,7 +56,24 @@ pub struct Expectation {
     pub stop_until: Option<Timestamp>,
 }
 
+/// The longest role, as in a heartbeat.
+const LONGEST_ROLE: usize = 128;
+
 impl Expectation {
+    /// What cannot be meant: each with its field.
+    pub fn faults(&self) -> Vec<(&'static str, String)> {
+        let mut faults = Vec::new();
+        for (key, span) in [("interval", self.interval), ("late", self.late), ("timeout", self.timeout)] {
+            if span.is_some_and(|span| span.0.is_zero()) {
+                faults.push((key, "must be longer than nothing".to_owned()));
+            }
+        }
+        if self.role.as_ref().is_some_and(|role| role.len() > LONGEST_ROLE || role.chars().any(char::is_control)) {
+            faults.push(("role", format!("has at most {LONGEST_ROLE} bytes, and no control characters")));
+        }
+        faults
+    }
+
     /// This one, with `other` where it says nothing.
     #[must_use]
     pub fn or(&self, other: &Self) -> Self {

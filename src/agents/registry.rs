@@ -148,17 +148,17 @@ impl Registry {
         if let Some(agent) = self.agents.get_mut(id) {
             agent.beat(source, heartbeat, now);
         } else {
-            self.room_for(id).inspect_err(|_| count(&mut self.tally.refused, Refusal::Full as usize))?;
+            self.room_for(id).inspect_err(|_| count(&mut self.tally.refused, Refusal::Full as usize, 1))?;
             self.agents.entry(id.clone()).or_default().beat(source, heartbeat, now);
         }
-        count(&mut self.tally.accepted, source as usize);
+        count(&mut self.tally.accepted, source as usize, 1);
         self.touch(id);
         Ok(())
     }
 
-    /// Counts a heartbeat that did not get as far as [`Registry::beat`], or was not kept after it.
-    pub fn refuse(&mut self, reason: Refusal) {
-        count(&mut self.tally.refused, reason as usize);
+    /// Counts heartbeats that did not get as far as [`Registry::beat`], or were not kept after it.
+    pub fn refuse(&mut self, reason: Refusal, heartbeats: usize) {
+        count(&mut self.tally.refused, reason as usize, heartbeats);
     }
 
     /// Expects an agent, and takes what is said about it; what is not said stays as it was.
@@ -277,8 +277,8 @@ impl Registry {
     }
 }
 
-fn count(counts: &mut [u64], index: usize) {
+fn count(counts: &mut [u64], index: usize, by: usize) {
     if let Some(count) = counts.get_mut(index) {
-        *count += 1;
+        *count += by as u64;
     }
 }

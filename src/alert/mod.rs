@@ -6,7 +6,10 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub mod decide;
+pub mod episode;
 pub mod identity;
+pub mod incident;
 pub mod matcher;
 pub mod policy;
 pub mod route;

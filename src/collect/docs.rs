@@ -34,7 +34,7 @@ fn section(title: &str, about: &str, mut families: Vec<&Desc>) -> String {
 
 fn row(desc: &Desc) -> String {
     let labels: Vec<String> = desc.labels.iter().map(|label| format!("`{label}`")).collect();
-    let help = desc.help.replace('|', "\\|").replace('\n', " ");
+    let help = desc.help.replace('|', "\\|").replace('<', "&lt;").replace('\n', " ");
     format!("| `{}` | {} | {} | {help} |\n", desc.name, kind(desc.kind), labels.join(", "))
 }
 
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn a_family_is_one_row_whatever_its_help_says() {
-        static ODD: Desc = Desc::counter("odd_total", "Left | right\nbelow.", &["side", "row"]);
-        assert_eq!(row(&ODD), "| `odd_total` | counter | `side`, `row` | Left \\| right below. |\n");
+        static ODD: Desc = Desc::counter("odd_total", "Left | <right>\nbelow.", &["side", "row"]);
+        assert_eq!(row(&ODD), "| `odd_total` | counter | `side`, `row` | Left \\| &lt;right> below. |\n");
     }
 }

@@ -13,7 +13,7 @@ use crate::config::Span;
 
 /// Why a run yielded nothing.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub(super) enum Failure {
     /// It said so itself.
     #[error(transparent)]
     Collect(#[from] CollectError),

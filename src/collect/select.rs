@@ -12,10 +12,8 @@ pub struct Selection(BTreeMap<&'static str, BTreeSet<&'static str>>);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SelectError {
     /// A name that is no collector and no part, is not enabled, or is not served by this listener.
-    #[error("`{name}` is not served here: {parameter} takes {}", valid.join(", "))]
+    #[error("`{name}` is not served here: collect[] takes {}", valid.join(", "))]
     Unknown {
-        /// `collect[]` or `exclude[]`.
-        parameter: &'static str,
         /// What the query said, cut to a length fit for a log.
         name: String,
         /// What it could have said.
@@ -35,10 +33,13 @@ impl Selection {
         Self(entries.into_iter().map(|entry| (entry.name, parts_of(entry))).collect())
     }
 
-    /// What a listener serves that is bound to some collectors or parts. A name that is not enabled adds nothing; that
+    /// What a listener serves that is bound to some collectors or parts; to none: all of it. A name that is not enabled adds nothing; that
     /// a name exists at all is a matter of the configuration's check.
     #[must_use]
     pub fn bound(&self, names: &[String]) -> Self {
+        if names.is_empty() {
+            return self.clone();
+        }
         let mut bound = Self::default();
         for name in names {
             bound.add(&self.named(name));
@@ -46,21 +47,17 @@ impl Selection {
         bound
     }
 
-    /// What a query asks for out of this selection. Both lists empty is all of it.
+    /// What a query asks for out of this selection. Both lists empty is all of it. As node_exporter has it, to exclude
+    /// what is not there changes nothing: job files that were written for it go on working.
     ///
     /// # Errors
-    /// A name that this selection does not have, or both lists at once.
+    /// A name in `collect` that this selection does not have, or both lists at once.
     pub fn narrowed(&self, collect: &[String], exclude: &[String]) -> Result<Self, SelectError> {
-        if collect.is_empty() {
-            let excluded = self.chosen("exclude[]", exclude)?;
-            let mut rest = self.clone();
-            rest.remove(&excluded);
-            return Ok(rest);
+        match (collect, exclude) {
+            ([], exclude) => Ok(self.without(&self.bound(exclude))),
+            (collect, []) => self.chosen(collect),
+            _ => Err(SelectError::Combined),
         }
-        if !exclude.is_empty() {
-            return Err(SelectError::Combined);
-        }
-        self.chosen("collect[]", collect)
     }
 
     /// The parts of a collector that are written; `None` if it does not run.
@@ -68,13 +65,13 @@ impl Selection {
         self.0.get(collector)
     }
 
-    fn chosen(&self, parameter: &'static str, names: &[String]) -> Result<Self, SelectError> {
+    fn chosen(&self, names: &[String]) -> Result<Self, SelectError> {
         let mut chosen = Self::default();
         for name in names {
             let found = self.named(name);
             if found.0.is_empty() {
                 let name = name.chars().take(LONGEST_NAME).flat_map(char::escape_debug).collect();
-                return Err(SelectError::Unknown { parameter, name, valid: self.names() });
+                return Err(SelectError::Unknown { name, valid: self.names() });
             }
             chosen.add(&found);
         }
@@ -98,15 +95,14 @@ impl Selection {
         }
     }
 
-    fn remove(&mut self, other: &Self) {
-        for (collector, parts) in &other.0 {
-            if let Some(left) = self.0.get_mut(collector) {
-                left.retain(|part| !parts.contains(part));
-            }
-        }
-        // What a collector writes under its own name is about its parts: alone it is not worth a run.
-        self.0
-            .retain(|collector, parts| parts.iter().any(|part| part != collector) || !other.0.contains_key(collector));
+    fn without(&self, other: &Self) -> Self {
+        let left = self.0.iter().filter_map(|(collector, parts)| {
+            let Some(excluded) = other.0.get(collector) else { return Some((*collector, parts.clone())) };
+            let left: BTreeSet<_> = parts.difference(excluded).copied().collect();
+            // What a collector writes under its own name is about its parts: alone it is not worth a run.
+            left.iter().any(|part| part != collector).then_some((*collector, left))
+        });
+        Self(left.collect())
     }
 
     fn names(&self) -> Vec<&'static str> {
@@ -152,6 +148,7 @@ mod tests {
             ("", "host", "agents:agents redis:redis"),
             ("", "cpu", "agents:agents host:host,netdev redis:redis"),
             ("", "cpu netdev agents", "redis:redis"),
+            ("", "cpu netdev wifi", "agents:agents redis:redis"),
         ] {
             let narrowed = all().narrowed(&words(collect), &words(exclude));
             assert_eq!(narrowed, Ok(selection(expected)), "collect {collect}, exclude {exclude}");
@@ -162,7 +159,7 @@ mod tests {
     fn an_unknown_name_is_refused_with_the_names_that_are_valid() {
         let error = all().narrowed(&words("cpu gpu"), &[]).unwrap_err();
         assert_eq!(error.to_string(), "`gpu` is not served here: collect[] takes agents, host, redis, cpu, netdev");
-        let error = all().narrowed(&[], &["\n<b>".repeat(1000)]).unwrap_err().to_string();
+        let error = all().narrowed(&["\n<b>".repeat(1000)], &[]).unwrap_err().to_string();
         assert!(error.starts_with("`\\n<b>") && !error.contains('\n') && error.len() < 200, "{error}");
         assert_eq!(all().narrowed(&words("cpu"), &words("host")), Err(SelectError::Combined));
     }

@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use prometheus::IntCounter;
 
 use super::limit::{self, Cut};
-use super::run::{Run, run};
-use super::{Entry, Failure, LastRun, Output, last};
+use super::run::{Failure, Run, run};
+use super::{Entry, LastRun, Output, last};
 use crate::clock::Clock;
 use crate::task::{Panicked, Tasks};
 

@@ -5,9 +5,11 @@
 
 pub mod access;
 mod admin;
+mod agents;
 mod buffers;
 pub mod control;
 mod front;
+mod heartbeats;
 mod incident_view;
 mod json;
 pub mod limit;
@@ -19,12 +21,13 @@ mod scrape;
 pub mod server;
 mod stream;
 mod throttle;
+pub mod webhook;
 
 pub use front::Front;
 pub use refusal::Refusal;
 pub use stream::Patience;
 
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -39,6 +42,7 @@ use crate::clock::Clock;
 use crate::facts::Facts;
 use crate::metrics::expose::Format;
 use crate::store::Store;
+use crate::store::heartbeats::Journal;
 use crate::task::Tasks;
 use crate::telemetry::Telemetry;
 
@@ -52,14 +56,23 @@ pub struct Api {
     pub telemetry: Telemetry,
     /// The registry of agents.
     pub agents: Arc<Mutex<Registry>>,
+    /// Keeps the registry over restarts.
+    pub journal: Journal,
     /// What is kept; `None` in the role of an exporter.
     pub store: Option<Arc<dyn Store>>,
-    /// What the configuration decides about alerts; replaced by a reload.
-    pub policy: RwLock<Arc<Policy>>,
+    /// What the posts of alerts share.
+    pub gate: webhook::Gate,
     /// The engine of the collectors.
     pub scraper: Arc<dyn Scraper>,
     /// What only `app` can do.
     pub control: Arc<dyn Control>,
+}
+
+impl Api {
+    /// What the configuration in use decides about alerts.
+    pub fn policy(&self) -> Arc<Policy> {
+        self.control.policy()
+    }
 }
 
 /// What a scraper asks for.
@@ -83,9 +96,6 @@ pub trait Scraper: Send + Sync + 'static {
     /// # Errors
     /// A name that is no collector and no part: the text names the valid ones.
     async fn scrape(&self, request: ScrapeRequest, format: Format, out: &mut Vec<u8>) -> Result<(), String>;
-
-    /// The state of the last run of each collector.
-    fn facts(&self) -> Arc<Facts>;
 }
 
 /// What the routes ask of the application as a whole.
@@ -93,6 +103,9 @@ pub trait Scraper: Send + Sync + 'static {
 pub trait Control: Send + Sync + 'static {
     /// What is not ready yet, or no longer; empty when everything is.
     fn unready(&self) -> Vec<String>;
+
+    /// What the configuration in use decides about alerts.
+    fn policy(&self) -> Arc<Policy>;
 
     /// The services' states, those of the store and the channels included.
     async fn health(&self) -> Facts;
@@ -120,8 +133,11 @@ pub fn router(api: Arc<Api>, front: &Arc<Front>, listener: Listener) -> Router {
     let mut routes = Router::new().merge(scrape::routes()).merge(admin::probes());
     if listener.collectors.is_empty() {
         routes = routes.merge(admin::routes());
+        routes = routes.merge(agents::routes());
+        routes = routes.merge(heartbeats::routes());
         routes = routes.merge(pages::routes());
         routes = routes.merge(records::routes());
+        routes = routes.merge(webhook::routes());
     }
     let routes = routes
         .fallback(records::nothing_here)
@@ -157,6 +173,7 @@ static ENDPOINTS: &[Endpoint] = &[
     endpoint("/-/ready", "200 when everything is ready, else the reasons", Some("-/ready"), false),
     endpoint("/-/reload", "POST: reads the configuration anew", None, false),
     endpoint("/api/v1/heartbeats", "POST: heartbeats of agents", None, false),
+    endpoint("/api/agents", "the agents' table", Some("api/agents"), false),
     endpoint("/webhook/alerts", "POST: alerts of an Alertmanager", None, true),
     endpoint("/webhook/watchdog", "POST: the Watchdog of an Alertmanager", None, true),
     endpoint("/i/{id}", "an incident, for people", None, true),

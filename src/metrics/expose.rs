@@ -35,7 +35,7 @@ pub fn write(batches: &[&Batch], format: Format, out: &mut Vec<u8>) -> Vec<Dropp
 }
 
 /// Appends `plain`, compressed for a scraper that accepts gzip, to `out`.
-#[expect(clippy::expect_used, reason = "writing to memory cannot fail")]
+#[expect(clippy::expect_used, clippy::missing_panics_doc, reason = "writing to memory cannot fail")]
 pub fn gzip(plain: &[u8], out: &mut Vec<u8>) {
     let mut encoder = GzEncoder::new(out, LEVEL);
     encoder.write_all(plain).and_then(|()| encoder.finish()).expect("memory takes everything");

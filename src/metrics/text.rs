@@ -3,9 +3,6 @@
 use std::fmt;
 use std::io::Write as _;
 
-/// Whole numbers up to here are exact as floating-point numbers and are written as integers.
-const EXACT: f64 = 9_007_199_254_740_992.0;
-
 /// Appends formatted text.
 #[expect(clippy::expect_used, reason = "writing to memory cannot fail")]
 pub(super) fn append(out: &mut Vec<u8>, text: fmt::Arguments<'_>) {
@@ -14,11 +11,12 @@ pub(super) fn append(out: &mut Vec<u8>, text: fmt::Arguments<'_>) {
 
 /// Appends a sample's value: the shortest text that reads back as the same number.
 pub(super) fn append_value(out: &mut Vec<u8>, value: f64) {
-    if value.abs() <= EXACT && value.trunc() == value {
-        if value < 0.0 {
+    let whole = value as i64;
+    if (whole as f64).to_bits() == value.to_bits() {
+        if whole < 0 {
             out.push(b'-');
         }
-        append_integer(out, value.abs() as u64);
+        append_integer(out, whole.unsigned_abs());
     } else if !value.is_finite() {
         out.extend_from_slice(not_finite(value).as_bytes());
     } else if (1e-5..1e17).contains(&value.abs()) {
@@ -124,8 +122,9 @@ mod tests {
         ] {
             assert_eq!(written(|out| append_value(out, value)), text);
         }
-        for value in [EXACT, EXACT + 2.0, -EXACT, f64::MAX, f64::MIN_POSITIVE, 5e-324, 0.1 + 0.2, 1e17, 12_345.678] {
-            assert_eq!(written(|out| append_value(out, value)).parse(), Ok(value));
+        for value in [f64::MAX, f64::MIN_POSITIVE, 5e-324, 0.1 + 0.2, 1e17, 12_345.678, i64::MAX as f64, -0.0] {
+            let read: f64 = written(|out| append_value(out, value)).parse().unwrap();
+            assert_eq!(read.to_bits(), value.to_bits());
         }
         assert_eq!(written(|out| append_integer(out, u64::MAX)), u64::MAX.to_string());
     }

@@ -13,6 +13,13 @@ use tokio::sync::Notify;
 use crate::alert::policy::Policy;
 use crate::alert::{Counts, Incident, Kind, Post, Quarantined};
 
+pub mod heartbeats;
+pub use folder::{Lock, exists, lock, restore};
+pub use sqlite::SqliteStore;
+
+mod folder;
+mod sqlite;
+
 /// Why the store could not do what was asked. Whatever may succeed later is answered 503.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tidewatch::clock::Clock;
 use tidewatch::collect::scrape::Engine;
 use tidewatch::collect::{self, Config, Deps, NAMES, Output};
+use tidewatch::config::{Document, Problems};
 use tidewatch::facts::{ServiceState, State};
 use tidewatch::metrics::expose::{self, Format};
 use tidewatch::metrics::{Batch, Desc};
@@ -105,6 +106,26 @@ fn what_a_collector_did_not_declare_is_found() {
             "the service host is told twice",
         ]
     );
+}
+
+#[test]
+fn each_section_takes_a_schedule_and_points_at_what_it_does_not_know() {
+    let mut problems = Problems::default();
+    Config::default().check(&mut problems);
+    assert_eq!(problems, Problems::default(), "the defaults are sound");
+    for (name, _) in NAMES {
+        let text = format!("[{name}]\nschedule = {{ timeout = \"4s\" }}\nno_such_key = 1\n");
+        let (_, mut problems) = Document::new("t.toml", text).parse::<Config>();
+        assert_eq!(problems.0.len(), 1, "{name}: {problems}");
+        let problem = problems.0.remove(0);
+        assert_eq!(problem.at, Some(("t.toml".into(), 3, 1)), "{problem}");
+        assert!(problem.message.starts_with("unknown field `no_such_key`"), "{problem}");
+        let (config, _) = Document::new("t.toml", format!("[{name}]\nschedule = {{ enabled = false }}\n")).parse();
+        assert!(
+            collect::build(&config, &deps()).iter().all(|entry| entry.name != *name),
+            "{name} cannot be turned off"
+        );
+    }
 }
 
 #[test]

@@ -90,6 +90,36 @@ async fn a_client_that_leaves_cancels_nothing() {
     assert_eq!((runs.load(Ordering::SeqCst), ended.load(Ordering::SeqCst)), (1, 1));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_scrapers_at_once_never_run_a_collector_twice_at_a_time() {
+    let mut bench = Bench::new();
+    let (running, overlaps) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (now, seen) = (Arc::clone(&running), Arc::clone(&overlaps));
+    let runs = bench.add("busy", move || {
+        let (now, seen) = (Arc::clone(&now), Arc::clone(&seen));
+        async move {
+            seen.fetch_add(now.fetch_add(1, Ordering::SeqCst), Ordering::SeqCst);
+            tokio::task::yield_now().await;
+            now.fetch_sub(1, Ordering::SeqCst);
+            Ok(State::Ok)
+        }
+    });
+    let engine = bench.engine();
+    let scrapers = (0..32).map(|_| {
+        let engine = engine.clone();
+        bench.tasks.spawn("scraper", async move {
+            for _ in 0..50 {
+                assert!(success(&everything(&engine, PATIENT).await, "busy"));
+            }
+        })
+    });
+    for scraper in scrapers.collect::<Vec<_>>() {
+        scraper.await.unwrap();
+    }
+    assert_eq!(overlaps.load(Ordering::SeqCst), 0);
+    assert!((50..=32 * 50).contains(&runs.load(Ordering::SeqCst)), "{runs:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_run_that_was_cut_off_is_followed_by_a_new_one() {
     let mut bench = Bench::new();

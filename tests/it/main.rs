@@ -6,7 +6,6 @@
     clippy::panic,
     clippy::string_slice,
     clippy::disallowed_methods,
-    missing_docs,
     reason = "a test may fail loudly and may run other programs; clippy's allow-in-tests reaches only #[test] functions"
 )]
 
@@ -15,9 +14,17 @@ mod support;
 
 mod access;
 mod agents;
+mod alertmanager;
+mod assets;
 mod collectors;
+mod compose;
 mod crates;
+mod dashboards;
 mod dependencies;
 mod engine;
+mod heartbeats;
+mod host;
 mod pages;
+mod rules;
 mod server;
+mod store;

@@ -2,8 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+pub(crate) mod alerts;
+pub(crate) mod docker;
 pub(crate) mod fakes;
+pub(crate) mod monitoring;
 pub(crate) mod process;
+pub(crate) mod promql;
+pub(crate) mod python;
 pub(crate) mod site;
 
 /// Waits until `condition` gives a value, at most `limit`; says `what` was awaited when it never does.

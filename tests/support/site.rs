@@ -2,21 +2,21 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use tidewatch::alert::policy::Policy;
-use tidewatch::alert::route::Routes;
-use tidewatch::alert::severity::Severities;
+use tempfile::TempDir;
 use tidewatch::clock::Clock;
 use tidewatch::http::access::Access;
 use tidewatch::http::control::ControlSocket;
 use tidewatch::http::limit::Work;
 use tidewatch::http::server::{Limits, Server};
+use tidewatch::http::webhook::Gate;
 use tidewatch::http::{Api, Front, Listener, Patience, router};
 use tidewatch::metrics::Batch;
 use tidewatch::metrics::expose::{self, Format};
+use tidewatch::store::heartbeats::Journal;
 use tidewatch::task::Tasks;
 use tidewatch::telemetry::Telemetry;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -60,6 +60,7 @@ pub(crate) struct Site {
     pub(crate) front: Arc<Front>,
     api: Arc<Api>,
     server: Server,
+    _folder: TempDir,
 }
 
 impl Site {
@@ -67,20 +68,17 @@ impl Site {
         let telemetry = Telemetry::new();
         let tasks = Tasks::new(&telemetry);
         let (scraper, control, store) = <(Arc<FakeScraper>, Arc<FakeControl>, Arc<FakeStore>)>::default();
-        let policy = Policy {
-            routes: Routes::default(),
-            severities: Severities::default(),
-            dedup: Duration::from_mins(10),
-            cooldown: Duration::from_mins(15),
-            hold: Duration::from_secs(30),
-        };
+        let folder = tempfile::tempdir().unwrap();
+        let (clock, agents) = (Clock::manual(setup.now.parse().unwrap()), Arc::new(Mutex::default()));
+        let journal = Journal::open(folder.path(), Arc::clone(&agents), &clock, &tasks, &telemetry).unwrap();
         let api = Arc::new(Api {
-            clock: Clock::manual(setup.now.parse().unwrap()),
+            clock,
             tasks: tasks.clone(),
             telemetry: telemetry.clone(),
-            agents: Arc::new(Mutex::default()),
+            agents,
+            journal,
             store: setup.store.then(|| Arc::clone(&store) as _),
-            policy: RwLock::new(Arc::new(policy)),
+            gate: Gate::new(&telemetry),
             scraper: Arc::clone(&scraper) as _,
             control: Arc::clone(&control) as _,
         });
@@ -91,7 +89,7 @@ impl Site {
         let routes = router(Arc::clone(&api), &front, setup.listener);
         let running = server.clone();
         drop(tasks.spawn("listener", async move { running.run(socket, routes).await }));
-        Self { address, tasks, telemetry, scraper, control, store, front, api, server }
+        Self { address, tasks, telemetry, scraper, control, store, front, api, server, _folder: folder }
     }
 
     /// Serves the control socket in `folder` too.

@@ -115,8 +115,6 @@ impl<'de> Deserialize<'de> for Expected {
 const LONGEST_NAME: usize = 64;
 /// Beyond this a scrape takes longer than the shortest usual interval.
 const MOST_AGENTS: usize = 1_000_000;
-/// The longest role, as in a heartbeat.
-const LONGEST_ROLE: usize = 128;
 
 impl Config {
     /// As the registry takes it. Members of a group are expected, too: one that was never seen is offline, not unknown.
@@ -175,20 +173,14 @@ impl Config {
 
 impl Expected {
     fn check(&self, problems: &mut Problems) {
-        let Expectation { interval, late, timeout, role, .. } = &self.expectation;
-        for (key, span) in [("interval", interval), ("late", late), ("timeout", timeout)] {
-            if span.is_some_and(|span| span.0.is_zero()) {
-                problems.push(Problem::error(key, "must be longer than nothing"));
-            }
+        for (key, message) in self.expectation.faults() {
+            problems.push(Problem::error(key, message));
         }
-        if let (Some(late), Some(timeout)) = (late, timeout)
+        if let (Some(late), Some(timeout)) = (self.expectation.late, self.expectation.timeout)
             && late >= timeout
         {
             let message = format!("late after {late}, but offline after {timeout} already: it is never late");
             problems.push(Problem::warning("late", message).hint("set it below `timeout`"));
-        }
-        if role.as_ref().is_some_and(|role| role.len() > LONGEST_ROLE || role.chars().any(char::is_control)) {
-            problems.push(Problem::error("role", format!("at most {LONGEST_ROLE} bytes without control characters")));
         }
     }
 }

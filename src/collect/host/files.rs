@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::collect::CollectError;
 
@@ -17,8 +17,25 @@ const KEPT: usize = 256 << 10;
 pub(super) struct Reader(Vec<u8>);
 
 impl Reader {
-    /// The whole file.
-    pub(super) fn bytes(&mut self, path: &Path) -> Result<&[u8], CollectError> {
+    /// The whole file, or the second one where the first cannot be read.
+    pub(super) fn bytes_of_either(&mut self, [first, second]: &[PathBuf; 2]) -> Result<&[u8], CollectError> {
+        self.load(first).or_else(|_| self.load(second))?;
+        Ok(&self.0)
+    }
+
+    /// The whole file as text; what is no UTF-8 is replaced.
+    pub(super) fn text(&mut self, path: &Path) -> Result<&str, CollectError> {
+        self.load(path)?;
+        self.as_text(path)
+    }
+
+    /// The whole file as text, or the second one where the first cannot be read.
+    pub(super) fn text_of_either(&mut self, files: &[PathBuf; 2]) -> Result<&str, CollectError> {
+        self.bytes_of_either(files)?;
+        self.as_text(&files[0])
+    }
+
+    fn load(&mut self, path: &Path) -> Result<(), CollectError> {
         let failed = |source| CollectError::Io { what: path.display().to_string(), source };
         self.0.clear();
         self.0.shrink_to(KEPT);
@@ -27,27 +44,22 @@ impl Reader {
         if self.0.len() > LIMIT {
             return Err(malformed(path, "larger than 16 MiB"));
         }
-        Ok(&self.0)
+        Ok(())
     }
 
-    /// What was read last.
-    pub(super) fn last(&self) -> &[u8] {
-        &self.0
-    }
-
-    /// The whole file as text; what is no UTF-8 is replaced.
-    pub(super) fn text(&mut self, path: &Path) -> Result<&str, CollectError> {
-        self.bytes(path)?;
+    fn as_text(&mut self, path: &Path) -> Result<&str, CollectError> {
         if std::str::from_utf8(&self.0).is_err() {
             self.0 = String::from_utf8_lossy(&self.0).into_owned().into_bytes();
         }
         std::str::from_utf8(&self.0).map_err(|error| malformed(path, &error.to_string()))
     }
+}
 
-    /// The number that a file holds and nothing else, as most of sysfs does.
-    pub(super) fn number(&mut self, path: &Path) -> Option<u64> {
-        self.text(path).ok()?.trim().parse().ok()
-    }
+/// The number that a file of sysfs holds and nothing else. One read is enough: an attribute comes whole.
+pub(super) fn number(path: &Path) -> Option<u64> {
+    let mut digits = [0; 32];
+    let length = File::open(path).ok()?.read(&mut digits).ok()?;
+    std::str::from_utf8(digits.get(..length)?).ok()?.trim().parse().ok()
 }
 
 /// A file that several parts need, read at most once a run.
@@ -104,7 +116,7 @@ mod tests {
 
     #[test]
     fn an_endless_file_is_refused() {
-        let error = Reader::default().bytes(Path::new("/dev/zero")).unwrap_err();
+        let error = Reader::default().text(Path::new("/dev/zero")).unwrap_err();
         assert_eq!(error.to_string(), "/dev/zero: larger than 16 MiB");
     }
 

@@ -16,6 +16,13 @@ pub(super) struct Field {
     pub(super) desc: Desc,
 }
 
+impl Field {
+    /// Whether this is the line `key` whose value has that unit: those without one are numbers of pages.
+    fn is(&self, key: &str, unit: &str) -> bool {
+        self.key == key && self.desc.name.ends_with("_bytes") == (unit == "bytes")
+    }
+}
+
 macro_rules! memory {
     ($key:literal, $name:literal, $help:literal) => {
         Field { key: $key, desc: Desc::gauge($name, $help, &[]) }
@@ -85,6 +92,9 @@ pub(super) static FIELDS: &[Field] = &[
     memory!("DirectMap1G", "node_memory_DirectMap1G_bytes", "Memory information field DirectMap1G_bytes."),
 ];
 
+/// How the lines that the table lacks are described.
+pub(super) static OTHERS: Desc = Desc::gauge("node_memory_*", "Memory information field of another kernel.", &[]);
+
 pub(super) struct Memory {
     file: PathBuf,
 }
@@ -100,20 +110,20 @@ impl Part for Memory {
     async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
         let (mut next, mut total, mut available) = (0, None, None);
         for line in run.files.text(&self.file)?.lines() {
-            let Some((key, value)) = parse(line) else { continue };
+            let Some((key, value, unit)) = parse(line) else { continue };
             match key {
                 "MemTotal" => total = Some(value),
                 "MemAvailable" => available = Some(value),
                 _ => {}
             }
-            let known = FIELDS.iter().cycle().skip(next).take(FIELDS.len()).position(|field| field.key == key);
+            let known = FIELDS.iter().cycle().skip(next).take(FIELDS.len()).position(|field| field.is(key, unit));
             if let Some(ahead) = known {
                 let at = (next + ahead) % FIELDS.len();
                 next = at + 1;
                 if let Some(field) = FIELDS.get(at) {
                     run.batch.push(&field.desc, &[], value);
                 }
-            } else if let Some(desc) = unknown(key, line.ends_with("kB")) {
+            } else if let Some(desc) = unknown(key, unit) {
                 run.batch.push(&desc, &[], value);
             }
         }
@@ -124,26 +134,26 @@ impl Part for Memory {
     }
 }
 
-/// `MemTotal:  3 kB` as the key and the value in bytes, or in pages where no unit stands.
-fn parse(line: &str) -> Option<(&str, f64)> {
+/// `MemTotal:  3 kB` as key, value and the unit that it is told in: what the kernel calls kB becomes bytes.
+fn parse(line: &str) -> Option<(&str, f64, &str)> {
     let (key, rest) = line.split_once(':')?;
     let mut fields = rest.split_ascii_whitespace();
     let value = counter(fields.next()?)?;
-    match fields.next() {
-        None => Some((key, value)),
-        Some("kB") => Some((key, value * 1024.0)),
-        Some(_) => None,
+    match fields.next().unwrap_or_default() {
+        "kB" => Some((key, value * 1024.0, "bytes")),
+        unit => Some((key, value, unit)),
     }
 }
 
-/// The family of a line that a newer kernel added: `Active(anon)` in kB is `Active_anon_bytes`.
-fn unknown(key: &str, kilobytes: bool) -> Option<Desc> {
+/// The family of a line that a newer kernel added: `Active(anon)` in bytes is `Active_anon_bytes`.
+fn unknown(key: &str, unit: &str) -> Option<Desc> {
     let mut field: String = key.trim().chars().filter(|c| *c != ')').map(label).collect();
     if field.is_empty() {
         return None;
     }
-    if kilobytes {
-        field.push_str("_bytes");
+    if !unit.is_empty() {
+        field.push('_');
+        field.extend(unit.chars().map(label));
     }
     Some(Desc {
         name: Cow::Owned(format!("node_memory_{field}")),
@@ -167,10 +177,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kilobytes_become_bytes_and_pages_stay() {
-        assert_eq!(parse("MemTotal:       16 kB"), Some(("MemTotal", 16_384.0)));
-        assert_eq!(parse("HugePages_Total:       3"), Some(("HugePages_Total", 3.0)));
-        for garbage in ["", "MemTotal", "MemTotal:", "MemFree: -4 kB", "MemFree: 4 parsecs", "A: x kB"] {
+    fn kilobytes_become_bytes_and_numbers_stay() {
+        assert_eq!(parse("MemTotal:       16 kB"), Some(("MemTotal", 16_384.0, "bytes")));
+        assert_eq!(parse("HugePages_Total:       3"), Some(("HugePages_Total", 3.0, "")));
+        assert_eq!(parse("MemFree: 4 parsecs"), Some(("MemFree", 4.0, "parsecs")));
+        for garbage in ["", "MemTotal", "MemTotal:", "MemFree: -4 kB", "A: x kB"] {
             assert_eq!(parse(garbage), None, "{garbage}");
         }
     }
@@ -178,16 +189,18 @@ mod tests {
     #[test]
     fn the_table_names_what_the_rule_would_name() {
         for Field { key, desc } in FIELDS {
-            let kilobytes = !key.starts_with("HugePages_");
-            assert_eq!(unknown(key, kilobytes).as_ref(), Some(desc));
+            let unit = if key.starts_with("HugePages_") { "" } else { "bytes" };
+            assert_eq!(unknown(key, unit).as_ref(), Some(desc));
         }
     }
 
     #[test]
-    fn an_unknown_key_is_a_valid_name() {
-        let name = |key| unknown(key, true).unwrap().name.into_owned();
-        assert_eq!(name("Some(new thing)"), "node_memory_Some_new_thing_bytes");
-        assert_eq!(name("Größe"), "node_memory_Gr__e_bytes");
-        assert!(unknown("", true).is_none());
+    fn a_line_that_the_table_lacks_has_a_valid_name_of_its_own() {
+        let name = |key, unit| unknown(key, unit).unwrap().name.into_owned();
+        assert_eq!(name("Some(new thing)", "bytes"), "node_memory_Some_new_thing_bytes");
+        assert_eq!(name("Größe", ""), "node_memory_Gr__e");
+        assert_eq!(name("MemFree", "parsecs"), "node_memory_MemFree_parsecs");
+        assert!(unknown("", "bytes").is_none());
+        assert!(!FIELDS[0].is("MemTotal", "parsecs"), "a known line in another unit is another family");
     }
 }

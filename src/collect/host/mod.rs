@@ -196,7 +196,7 @@ impl Declare for Host {
         descs.extend(diskstats::descs());
         descs.extend(filesystem::DESCS);
         descs.extend(&loadavg::LOAD);
-        descs.extend(meminfo::FIELDS.iter().map(|field| &field.desc));
+        descs.extend(meminfo::FIELDS.iter().map(|field| &field.desc).chain([&meminfo::OTHERS]));
         descs.extend(netdev::descs());
         descs.extend(stat::DESCS);
         descs.extend(time::DESCS);

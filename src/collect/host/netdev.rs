@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 
 use super::config::DeviceConfig;
-use super::files::{counter, malformed};
+use super::files::{counter, malformed, number};
 use super::filter::Filter;
 use super::{Part, Roots, Run};
 use crate::collect::CollectError;
@@ -48,8 +48,14 @@ pub(super) static TRANSMIT: [Column; 8] = [
 /// Not in the table: sysfs has it.
 static NO_HANDLER: Desc = total("node_network_receive_nohandler_total", "Network device statistic receive_nohandler.");
 
+/// How the columns that the table lacks are described.
+static OTHERS: [Desc; 2] = [
+    total("node_network_receive_*_total", "Network device statistic of another kernel."),
+    total("node_network_transmit_*_total", "Network device statistic of another kernel."),
+];
+
 pub(super) fn descs() -> impl Iterator<Item = &'static Desc> {
-    RECEIVE.iter().chain(&TRANSMIT).map(|(_, desc)| desc).chain([&NO_HANDLER])
+    RECEIVE.iter().chain(&TRANSMIT).map(|(_, desc)| desc).chain([&NO_HANDLER]).chain(&OTHERS)
 }
 
 pub(super) struct NetworkDevices {
@@ -72,9 +78,8 @@ impl NetworkDevices {
 #[async_trait]
 impl Part for NetworkDevices {
     async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
-        let [first, own] = &self.tables;
-        let file = if run.table.bytes(first).is_ok() { first } else { own };
-        let mut lines = run.table.text(file)?.lines();
+        let [file, _] = &self.tables;
+        let mut lines = run.table.text_of_either(&self.tables)?.lines();
         let header = lines.nth(1).ok_or_else(|| malformed(file, "no header of two lines"))?;
         let columns = columns(header).ok_or_else(|| malformed(file, "a header without two sides"))?;
         for line in lines {
@@ -90,7 +95,7 @@ impl Part for NetworkDevices {
                 }
             }
             let file = self.class.join(device).join("statistics/rx_nohandler");
-            if let Some(value) = run.files.number(&file) {
+            if let Some(value) = number(&file) {
                 run.batch.push(&NO_HANDLER, &[device], value as f64);
             }
         }

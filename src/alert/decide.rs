@@ -1,0 +1,386 @@
+//! What follows from a post: first each alert's episode takes its step, then each incident that was touched takes its
+//! own, and messages fall due. Pure: the store answers through a [`View`] and keeps the [`Changes`], both within the
+//! transaction of the post.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::episode::{Known, Step, step, storable};
+use super::incident::{Key, Standing, host, key, kind, stands_for};
+use super::policy::Policy;
+use super::{Alert, Counts, Fingerprint, Kind, Severity};
+
+/// What the store knows, asked for one source.
+pub trait View {
+    /// Why it could not answer.
+    type Error;
+
+    /// What is known of an alert.
+    fn alert(&mut self, fingerprint: Fingerprint) -> Result<Known, Self::Error>;
+
+    /// Where an incident stands.
+    fn standing(&mut self, incident: i64) -> Result<Option<Standing>, Self::Error>;
+
+    /// The open incident of a key.
+    fn open_incident(&mut self, key: &Key) -> Result<Option<i64>, Self::Error>;
+
+    /// Whether a firing member of an incident is about this host.
+    fn has_host(&mut self, incident: i64, host: &str) -> Result<bool, Self::Error>;
+
+    /// The channels that were told of an incident.
+    fn threads(&mut self, incident: i64) -> Result<Vec<Thread>, Self::Error>;
+}
+
+/// What one channel was told of one incident.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Thread {
+    /// The channel.
+    pub channel: String,
+    /// When its newest message fell due.
+    pub last_due: Timestamp,
+    /// That message, while it is neither sent nor in a worker's hands.
+    pub unsent: Option<Unsent>,
+}
+
+/// A message that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unsent {
+    /// The store's number.
+    pub id: i64,
+    /// Why it is due.
+    pub kind: Kind,
+    /// When.
+    pub due_at: Timestamp,
+    /// An attempt has failed: `due_at` is its back-off's, and stays.
+    pub tried: bool,
+}
+
+/// What the store is to keep.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Changes<'a> {
+    /// What became of the alerts.
+    pub counts: Counts,
+    /// Incidents, each at most once.
+    pub incidents: Vec<IncidentChange>,
+    /// Episodes, each at most once.
+    pub episodes: Vec<EpisodeChange<'a>>,
+}
+
+/// An incident that is new or stands differently.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IncidentChange {
+    /// The store's number; `None` for a new one.
+    pub id: Option<i64>,
+    /// What its members share.
+    pub key: Key,
+    /// Where it stands now.
+    pub standing: Standing,
+    /// What falls due.
+    pub messages: Vec<Message>,
+}
+
+/// A message that falls due, or does so sooner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// A new one.
+    New {
+        /// Where to.
+        channel: String,
+        /// Why.
+        kind: Kind,
+        /// When: later than now while the channel cools down.
+        due_at: Timestamp,
+    },
+    /// The one that waits says it all, but is due already.
+    Hasten {
+        /// Its number.
+        id: i64,
+        /// When.
+        due_at: Timestamp,
+    },
+}
+
+/// An episode that is new or stands differently. Indexes are those of [`Changes::incidents`].
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the fields are those of the episode")]
+pub enum EpisodeChange<'a> {
+    /// A new one.
+    New { alert: &'a Alert, severity: Severity, flaps: u32, phase: Phase },
+    /// It fires on: an earlier beginning, or back in its group.
+    Touched { id: i64, starts_at: Timestamp },
+    /// It was held, and is open now.
+    Admitted { id: i64, starts_at: Timestamp, incident: Option<usize> },
+    /// It ended. The annotations carry the last evaluated text.
+    Closed { id: i64, alert: &'a Alert, ends_at: Timestamp },
+    /// It was held, and was stale.
+    Dropped { id: i64 },
+}
+
+/// How a new episode begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are those of the episode")]
+pub enum Phase {
+    /// It fires. Severity none, which is not for people, opens no incident.
+    Open { incident: Option<usize> },
+    /// It looks stale; at this time it is decided.
+    Held { until: Timestamp },
+    /// It is over, and was never seen firing.
+    Ended { ends_at: Timestamp },
+}
+
+/// Decides what follows from alerts of one source. A fingerprint that stands in `alerts` twice counts by its last
+/// place; the others are repeats.
+pub fn decide<'a, V: View>(
+    view: &mut V,
+    source: &str,
+    alerts: &'a [Alert],
+    policy: &Policy,
+    now: Timestamp,
+) -> Result<Changes<'a>, V::Error> {
+    let places: BTreeMap<Fingerprint, usize> =
+        alerts.iter().enumerate().map(|(place, alert)| (alert.fingerprint, place)).collect();
+    let mut decision = Decision::new(view, source, policy, now);
+    decision.changes.counts.received = alerts.len() as u64;
+    for (place, alert) in alerts.iter().enumerate() {
+        if places.get(&alert.fingerprint) == Some(&place) {
+            decision.take(alert)?;
+        } else {
+            decision.changes.counts.repeated += 1;
+        }
+    }
+    decision.finish()
+}
+
+/// Decides about an alert that was held until now: no resolve has come, so it is a genuine re-fire by a clock that is
+/// behind, and a clock must not silence it. `alert` is the one that was kept. It was counted when it came.
+pub fn release<'a, V: View>(
+    view: &mut V,
+    source: &str,
+    alert: &'a Alert,
+    policy: &Policy,
+    now: Timestamp,
+) -> Result<Changes<'a>, V::Error> {
+    let known = view.alert(alert.fingerprint)?;
+    let mut decision = Decision::new(view, source, policy, now);
+    if let Some(held) = known.current.as_ref().filter(|current| current.held) {
+        decision.admit(held.id, &known, alert)?;
+    }
+    decision.finish()
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.received += other.received;
+        self.opened += other.opened;
+        self.repeated += other.repeated;
+        self.closed += other.closed;
+        self.stale += other.stale;
+        self.held += other.held;
+        self.quarantined += other.quarantined;
+        self.truncated += other.truncated;
+    }
+}
+
+/// An incident while the post is worked through.
+struct Work<'a> {
+    id: Option<i64>,
+    key: Key,
+    before: Option<Standing>,
+    after: Standing,
+    joined: Vec<&'a Alert>,
+    hosts: BTreeSet<&'a str>,
+    elsewhere: bool,
+}
+
+struct Decision<'a, 'v, V> {
+    view: &'v mut V,
+    source: &'v str,
+    policy: &'v Policy,
+    now: Timestamp,
+    works: Vec<Work<'a>>,
+    by_id: BTreeMap<i64, usize>,
+    by_key: BTreeMap<Key, usize>,
+    changes: Changes<'a>,
+}
+
+impl<'a, 'v, V: View> Decision<'a, 'v, V> {
+    fn new(view: &'v mut V, source: &'v str, policy: &'v Policy, now: Timestamp) -> Self {
+        let (works, by_id, by_key) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+        Self { view, source, policy, now, works, by_id, by_key, changes: Changes::default() }
+    }
+
+    fn take(&mut self, alert: &'a Alert) -> Result<(), V::Error> {
+        let known = self.view.alert(alert.fingerprint)?;
+        let step = step(&known, alert, self.now);
+        let counts = &mut self.changes.counts;
+        match step {
+            Step::Open | Step::Admit => counts.opened += 1,
+            Step::Touch { .. } => counts.repeated += 1,
+            Step::Hold | Step::HeldOn => counts.held += 1,
+            Step::Close { .. } => counts.closed += 1,
+            Step::Drop | Step::Record { .. } | Step::Stale => counts.stale += 1,
+        }
+        match (step, &known.current) {
+            (Step::Open, _) => {
+                let incident = self.join(&known, alert)?;
+                self.begin(&known, alert, Phase::Open { incident });
+            }
+            (Step::Hold, _) => {
+                let until = storable(self.now.saturating_add(self.policy.hold).unwrap_or(Timestamp::MAX));
+                self.begin(&known, alert, Phase::Held { until });
+            }
+            (Step::Record { ends_at }, _) => self.begin(&known, alert, Phase::Ended { ends_at }),
+            (Step::Admit, Some(held)) => self.admit(held.id, &known, alert)?,
+            (Step::Touch { starts_at, changed: true }, Some(open)) => {
+                self.changes.episodes.push(EpisodeChange::Touched { id: open.id, starts_at });
+                if let Some(work) = self.member_of(open.incident)? {
+                    self.works[work].after.began(starts_at);
+                }
+            }
+            (Step::Close { ends_at }, Some(open)) => {
+                self.changes.episodes.push(EpisodeChange::Closed { id: open.id, alert, ends_at });
+                if let Some(work) = self.member_of(open.incident)? {
+                    self.works[work].after.leave(open.severity, ends_at);
+                }
+            }
+            (Step::Drop, Some(held)) => self.changes.episodes.push(EpisodeChange::Dropped { id: held.id }),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, known: &Known, alert: &'a Alert, phase: Phase) {
+        let (severity, flaps) = (self.policy.severity(&alert.labels), known.flaps());
+        self.changes.episodes.push(EpisodeChange::New { alert, severity, flaps, phase });
+    }
+
+    fn admit(&mut self, id: i64, known: &Known, alert: &'a Alert) -> Result<(), V::Error> {
+        let incident = self.join(known, alert)?;
+        self.changes.episodes.push(EpisodeChange::Admitted { id, starts_at: storable(alert.starts_at), incident });
+        Ok(())
+    }
+
+    /// Makes an alert that begins to fire a member of its incident.
+    fn join(&mut self, known: &Known, alert: &'a Alert) -> Result<Option<usize>, V::Error> {
+        let severity = self.policy.severity(&alert.labels);
+        if severity == Severity::None {
+            return Ok(None);
+        }
+        let starts_at = storable(alert.starts_at);
+        let key = key(self.source, &alert.labels);
+        let place = match self.by_key.get(&key) {
+            Some(place) => *place,
+            None => self.find(known, key, starts_at)?,
+        };
+        let host = host(&alert.labels);
+        let work = &mut self.works[place];
+        if work.hosts.insert(host) && !work.elsewhere {
+            work.elsewhere = match work.id {
+                Some(id) => !self.view.has_host(id, host)?,
+                None => true,
+            };
+        }
+        let anew = work.id.is_some() && known.last.as_ref().is_some_and(|last| last.incident == work.id);
+        work.after.join(severity, starts_at, anew);
+        work.joined.push(alert);
+        Ok(Some(place))
+    }
+
+    /// The incident that an alert joins: the open one of its key, else the one it was in a short while ago, else a new
+    /// one.
+    fn find(&mut self, known: &Known, key: Key, starts_at: Timestamp) -> Result<usize, V::Error> {
+        if let Some(id) = self.view.open_incident(&key)?
+            && let Some(place) = self.load(id, &key)?
+        {
+            return Ok(place);
+        }
+        if let Some(last) = &known.last
+            && starts_at <= last.ends_at.saturating_add(self.policy.dedup).unwrap_or(Timestamp::MAX)
+            && let Some(id) = last.incident
+            && let Some(place) = self.load(id, &key)?
+        {
+            return Ok(place);
+        }
+        let place = self.works.len();
+        self.by_key.insert(key.clone(), place);
+        self.works.push(Work::new(None, key, None, Standing::new(starts_at)));
+        Ok(place)
+    }
+
+    /// The incident that an open episode is a member of.
+    fn member_of(&mut self, incident: Option<i64>) -> Result<Option<usize>, V::Error> {
+        let Some(id) = incident else { return Ok(None) };
+        if let Some(place) = self.by_id.get(&id) {
+            return Ok(Some(*place));
+        }
+        let Some(standing) = self.view.standing(id)? else { return Ok(None) };
+        // The key of an incident that exists is not written again, so its cause need not be known.
+        let key = Key { source: self.source.to_owned(), cause: String::new() };
+        let place = self.works.len();
+        self.works.push(Work::new(Some(id), key, Some(standing.clone()), standing));
+        self.by_id.insert(id, place);
+        Ok(Some(place))
+    }
+
+    fn load(&mut self, id: i64, key: &Key) -> Result<Option<usize>, V::Error> {
+        let place = self.member_of(Some(id))?;
+        if let Some(place) = place {
+            self.by_key.insert(key.clone(), place);
+        }
+        Ok(place)
+    }
+
+    fn finish(mut self) -> Result<Changes<'a>, V::Error> {
+        for work in std::mem::take(&mut self.works) {
+            let messages = self.messages(&work)?;
+            // One that stands as before stays in the list: the episodes name incidents by their place.
+            self.changes.incidents.push(IncidentChange { id: work.id, key: work.key, standing: work.after, messages });
+        }
+        Ok(self.changes)
+    }
+
+    fn messages(&mut self, work: &Work<'_>) -> Result<Vec<Message>, V::Error> {
+        let Some(kind) = kind(work.before.as_ref(), &work.after) else { return Ok(Vec::new()) };
+        let mut messages = Vec::new();
+        let threads = work.id.map_or_else(|| Ok(Vec::new()), |id| self.view.threads(id))?;
+        let told: BTreeSet<&str> = threads.iter().map(|thread| thread.channel.as_str()).collect();
+        // Whoever was told hears the rest of the story; what joined may bring channels of its own.
+        if kind != Kind::Resolved && !work.joined.is_empty() {
+            let joined = work.joined.iter().map(|alert| &alert.labels);
+            let channels = self.policy.channels(joined, kind, self.now);
+            messages.extend(
+                channels.into_iter().filter(|channel| !told.contains(channel.as_str())).map(|channel| Message::New {
+                    channel,
+                    kind: Kind::Opened,
+                    due_at: self.now,
+                }),
+            );
+        }
+        messages.extend(threads.into_iter().filter_map(|thread| self.next(thread, kind, work.elsewhere)));
+        Ok(messages)
+    }
+
+    /// The next message to a channel that was told before.
+    fn next(&self, thread: Thread, kind: Kind, elsewhere: bool) -> Option<Message> {
+        let cools = kind == Kind::Changed && !elsewhere;
+        let due_at = if cools {
+            thread.last_due.saturating_add(self.policy.cooldown).unwrap_or(Timestamp::MAX).max(self.now)
+        } else {
+            self.now
+        };
+        let due_at = storable(due_at);
+        match thread.unsent {
+            Some(unsent) if stands_for(unsent.kind, kind) => {
+                (!unsent.tried && due_at < unsent.due_at).then_some(Message::Hasten { id: unsent.id, due_at })
+            }
+            _ => Some(Message::New { channel: thread.channel, kind, due_at }),
+        }
+    }
+}
+
+impl Work<'_> {
+    fn new(id: Option<i64>, key: Key, before: Option<Standing>, after: Standing) -> Self {
+        Self { id, key, before, after, joined: Vec::new(), hosts: BTreeSet::new(), elsewhere: false }
+    }
+}

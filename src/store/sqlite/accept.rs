@@ -1,0 +1,129 @@
+//! A post, or a chunk of one, and what was held and is due: decided and kept in one transaction.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::apply::apply;
+use super::convert::{Json, Nanos, time};
+use super::job::Tx;
+use super::view::View;
+use super::{intake, ledger};
+use crate::alert::decide::{decide, release};
+use crate::alert::policy::Policy;
+use crate::alert::{Alert, Counts, Fingerprint, Post};
+use crate::store::StoreError;
+
+/// A post is committed in chunks of so many alerts, and others get their turn between them.
+pub(super) const CHUNK: usize = 2_000;
+
+/// So many timers are worked off in one transaction.
+const MOST_TIMERS: i64 = 500;
+
+const SEEN: &str = "INSERT INTO alert_group (source, hash, receiver, external_url, last_seen, complete) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (source, hash) DO UPDATE SET receiver = excluded.receiver, \
+     external_url = excluded.external_url, last_seen = excluded.last_seen, complete = excluded.complete RETURNING id";
+
+const PRESENT: &str = "SELECT id, fingerprint FROM episode \
+     WHERE alert_group = ?1 AND ends_at IS NULL AND absent_since IS NULL AND held_until IS NULL";
+
+const ABSENT: &str = "UPDATE episode SET absent_since = ?2 WHERE id = ?1";
+
+const DUE: &str = "SELECT subject, kind FROM timer WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2";
+
+const TIMER_DONE: &str = "DELETE FROM timer WHERE subject = ?1 AND kind = ?2";
+
+const NEXT: &str = "SELECT min(due_at) FROM timer";
+
+const HELD: &str = "SELECT source.id AS source_id, source.name, fingerprint, starts_at, labels, annotations, \
+     generator_url FROM episode JOIN source ON source.id = episode.source WHERE episode.id = ?1";
+
+/// Takes the alerts of `range`. What belongs to the post as a whole goes with its first and its last chunk.
+pub(super) fn chunk(tx: &Tx<'_>, post: &Post, range: Range<usize>, policy: &Policy) -> Result<Counts, StoreError> {
+    let (first, last) = (range.start == 0, range.end >= post.alerts.len());
+    let source = intake::source(tx.db, &post.source)?;
+    let group = seen(tx, source, post)?;
+    let alerts = post.alerts.get(range).unwrap_or_default();
+    let mut view = View { db: tx.db, source, now: tx.now };
+    let changes = decide(&mut view, &post.source, alerts, policy, tx.now)?;
+    apply(tx, source, Some(group), &changes)?;
+    let mut counts = changes.counts;
+    if first {
+        counts.truncated += post.truncated;
+        counts.quarantined += post.quarantined.len() as u64;
+        counts.received += post.truncated + post.quarantined.len() as u64;
+        intake::quarantine(tx, source, &post.quarantined)?;
+    }
+    if last && complete(post) {
+        mark_absent(tx, group, post)?;
+    }
+    ledger::alerts(tx.db, &counts)?;
+    Ok(counts)
+}
+
+/// Whether the post shows its group whole: what it lacks is then gone, silenced or inhibited.
+fn complete(post: &Post) -> bool {
+    post.truncated == 0 && post.quarantined.is_empty()
+}
+
+fn seen(tx: &Tx<'_>, source: i64, post: &Post) -> rusqlite::Result<i64> {
+    let (hash, now) = (post.group.cast_signed(), Nanos(tx.now));
+    let row = params![source, hash, post.receiver, post.external_url, now, complete(post)];
+    tx.db.prepare_cached(SEEN)?.query_row(row, |row| row.get(0))
+}
+
+fn mark_absent(tx: &Tx<'_>, group: i64, post: &Post) -> rusqlite::Result<()> {
+    let posted: BTreeSet<i64> = post.alerts.iter().map(|alert| alert.fingerprint.0.cast_signed()).collect();
+    let mut present = tx.db.prepare_cached(PRESENT)?;
+    let present = present.query_map([group], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let present: Vec<(i64, i64)> = present.collect::<rusqlite::Result<_>>()?;
+    for (id, _) in present.iter().filter(|(_, fingerprint)| !posted.contains(fingerprint)) {
+        tx.db.prepare_cached(ABSENT)?.execute(params![id, Nanos(tx.now)])?;
+    }
+    Ok(())
+}
+
+/// Does what has fallen due. Returns when the next timer does: in the past, if there was too much for one transaction.
+pub(super) fn tick(tx: &Tx<'_>, policy: &Policy) -> Result<Option<jiff::Timestamp>, StoreError> {
+    let mut due = tx.db.prepare_cached(DUE)?;
+    let due = due.query_map(params![Nanos(tx.now), MOST_TIMERS], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let due: Vec<(String, String)> = due.collect::<rusqlite::Result<_>>()?;
+    for (subject, kind) in due {
+        tx.db.prepare_cached(TIMER_DONE)?.execute([&subject, &kind])?;
+        let episode = subject.strip_prefix("episode:").and_then(|id| id.parse().ok());
+        if let Some(episode) = episode {
+            released(tx, episode, policy)?;
+        }
+    }
+    next_timer(tx.db)
+}
+
+/// When the next timer falls due.
+pub(super) fn next_timer(db: &Connection) -> Result<Option<jiff::Timestamp>, StoreError> {
+    let next: Option<Nanos> = db.prepare_cached(NEXT)?.query_row([], |row| row.get(0))?;
+    Ok(next.map(|at| at.0))
+}
+
+fn released(tx: &Tx<'_>, episode: i64, policy: &Policy) -> Result<(), StoreError> {
+    let Some((source, name, alert)) = held(tx.db, episode)? else { return Ok(()) };
+    let mut view = View { db: tx.db, source, now: tx.now };
+    let changes = release(&mut view, &name, &alert, policy, tx.now)?;
+    apply(tx, source, None, &changes)
+}
+
+fn held(db: &Connection, episode: i64) -> rusqlite::Result<Option<(i64, String, Alert)>> {
+    let read = |row: &Row<'_>| {
+        let alert = Alert {
+            fingerprint: Fingerprint(row.get::<_, i64>("fingerprint")?.cast_unsigned()),
+            firing: true,
+            labels: row.get::<_, Json>("labels")?.0,
+            annotations: row.get::<_, Json>("annotations")?.0,
+            starts_at: time(row, "starts_at")?,
+            ends_at: None,
+            generator_url: row.get("generator_url")?,
+        };
+        Ok((row.get("source_id")?, row.get("name")?, alert))
+    };
+    db.prepare_cached(HELD)?.query_row([episode], read).optional()
+}

@@ -1,0 +1,129 @@
+//! The database's file and connections to it. The only place that opens one.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use super::super::StoreError;
+use super::migrate;
+
+/// How long a lock that another program holds is waited for. A post is answered within 5 s: what is queued behind the
+/// one that waits may wait as long again.
+pub(super) const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A file up to this size is checked whole at each start, in about a tenth of a second.
+const CHECKED_AT_START: u64 = 64 << 20;
+
+/// SQLite's header of 100 bytes: <https://sqlite.org/fileformat2.html#the_database_header>.
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+const USER_VERSION: usize = 60;
+const APPLICATION_ID: usize = 68;
+
+/// The database in a data folder.
+pub(in super::super) fn file(folder: &Path) -> PathBuf {
+    folder.join("tidewatch.db")
+}
+
+/// Opens the database of a folder for the first time in this process: makes what is missing, checks what is there,
+/// and brings its schema up to date.
+pub(super) fn prepare(folder: &Path) -> Result<Connection, StoreError> {
+    let file = file(folder);
+    if !file.exists() {
+        create(folder, &file).map_err(|error| StoreError::Unavailable(format!("{}: {error}", file.display())))?;
+    }
+    peek(&file)?;
+    let mut db = open(&file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    // The header may lag behind the log: until the version is known to be ours, closing must not touch the file.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    let found = migrate::version(&db)?;
+    if found > migrate::KNOWN {
+        return Err(StoreError::Newer { file, found, known: migrate::KNOWN });
+    }
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    durable(&db)?;
+    if std::fs::metadata(&file).is_ok_and(|file| file.len() <= CHECKED_AT_START) {
+        let verdict: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        if verdict != "ok" {
+            return Err(StoreError::Damaged(format!("{}: {verdict}", file.display())));
+        }
+    }
+    migrate::migrate(&mut db, &file, migrate::MIGRATIONS)?;
+    Ok(db)
+}
+
+/// A connection that writes.
+pub(in super::super) fn writer(file: &Path) -> Result<Connection, StoreError> {
+    let db = open(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    durable(&db)?;
+    Ok(db)
+}
+
+/// A connection that reads.
+pub(in super::super) fn reader(file: &Path) -> Result<Connection, StoreError> {
+    open(file, OpenFlags::SQLITE_OPEN_READ_ONLY)
+}
+
+/// Makes a new empty file that only its owner reads, durable in its folder.
+pub(in super::super) fn create(folder: &Path, file: &Path) -> std::io::Result<()> {
+    if !folder.as_os_str().is_empty() {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?.sync_all()?;
+    sync_folder(file)
+}
+
+/// Makes the entry of a file in its folder durable.
+pub(in super::super) fn sync_folder(file: &Path) -> std::io::Result<()> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
+/// Refuses what is not ours before SQLite touches it.
+pub(in super::super) fn peek(file: &Path) -> Result<(), StoreError> {
+    let unavailable = |error: std::io::Error| StoreError::Unavailable(format!("{}: {error}", file.display()));
+    let mut header = Vec::new();
+    File::open(file).map_err(unavailable)?.take(100).read_to_end(&mut header).map_err(unavailable)?;
+    if header.is_empty() {
+        return Ok(());
+    }
+    let number = |at: usize| {
+        let bytes = header.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
+        bytes.map(u32::from_be_bytes).unwrap_or_default()
+    };
+    let application = number(APPLICATION_ID);
+    if !header.starts_with(MAGIC) || (application != 0 && application != migrate::APPLICATION) {
+        return Err(StoreError::Damaged(format!("{} is not a database of tidewatch", file.display())));
+    }
+    let found = i64::from(number(USER_VERSION));
+    if found > migrate::KNOWN {
+        return Err(StoreError::Newer { file: file.to_owned(), found, known: migrate::KNOWN });
+    }
+    Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that opens a connection")]
+fn open(file: &Path, mode: OpenFlags) -> Result<Connection, StoreError> {
+    let db = Connection::open_with_flags(file, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .map_err(|error| StoreError::Unavailable(format!("{}: {error}", file.display())))?;
+    db.busy_timeout(LOCK_PATIENCE)?;
+    db.set_prepared_statement_cache_capacity(128);
+    db.pragma_update(None, "foreign_keys", true)?;
+    db.pragma_update(None, "trusted_schema", false)?;
+    Ok(db)
+}
+
+/// A commit is on the disk when it returns. The log is copied back by the checkpointer alone.
+fn durable(db: &Connection) -> Result<(), StoreError> {
+    let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(StoreError::Unavailable(format!("the file system has no write-ahead log (journal mode {mode})")));
+    }
+    db.pragma_update(None, "synchronous", "FULL")?;
+    db.pragma_update(None, "wal_autocheckpoint", 0)?;
+    Ok(())
+}

@@ -1,0 +1,271 @@
+//! The store on SQLite: one file, one thread that writes, some that read. Each table's SQL stands beside the functions
+//! that use it.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::sync::{Notify, mpsc, watch};
+
+use super::{
+    Change, Condition, Delivery, Ledger, OutboxFilter, OutboxRow, Receipt, Settlement, Store, StoreError, Subject,
+};
+use crate::alert::policy::Policy;
+use crate::alert::{Counts, Incident, Kind, Post, Quarantined};
+use crate::clock::Clock;
+use crate::task::Tasks;
+use crate::telemetry::Telemetry;
+
+use checkpoint::Pressure;
+use job::{Call, Job, Tx};
+use writer::{Operation, Writer};
+
+mod accept;
+mod apply;
+mod checkpoint;
+pub(super) mod connect;
+mod convert;
+mod incidents;
+mod intake;
+mod job;
+mod ledger;
+mod letters;
+pub(super) mod migrate;
+mod outbox;
+mod reader;
+mod view;
+mod writer;
+
+/// So many operations wait for the writer at most; beyond it the store is busy.
+const QUEUE: usize = 1_024;
+
+/// Commits take a tenth of a millisecond on a good disk, and seconds on a sick one.
+const COMMIT_BUCKETS: [f64; 12] = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 2.0, 5.0];
+
+/// The store in one file of a folder.
+pub struct SqliteStore {
+    file: PathBuf,
+    /// Names this process in its leases.
+    owner: String,
+    clock: Clock,
+    tasks: Tasks,
+    /// `None` once it is closed.
+    writer: Mutex<Option<mpsc::Sender<Operation>>>,
+    ended: watch::Receiver<()>,
+    readers: SyncSender<Box<dyn Job>>,
+    bell: Arc<Notify>,
+}
+
+impl SqliteStore {
+    /// Opens the store of a data folder, or begins it; brings an older schema up to date after making a copy. Blocks
+    /// while it does. A process opens a folder once.
+    ///
+    /// # Errors
+    /// The file is of a newer version, of another program, damaged, or cannot be written.
+    pub fn open(folder: &Path, clock: Clock, tasks: &Tasks, telemetry: &Telemetry) -> Result<Self, StoreError> {
+        let db = connect::prepare(folder)?;
+        let file = connect::file(folder);
+        let owner = format!("{}-{:016x}", std::process::id(), fastrand::u64(..));
+        outbox::expire(&Tx::new(&db, clock.now()), &owner)?;
+
+        let help = "How long a commit took, its sync included.";
+        let seconds = telemetry.histogram("tidewatch_commit_seconds", help, &[], &COMMIT_BUCKETS);
+        let seconds = seconds.with_label_values::<&str>(&[]);
+        let (writer, queue) = mpsc::channel(QUEUE);
+        let (committed, commits) = sync_channel(1);
+        let (bell, pressure) = (Arc::new(Notify::new()), Arc::new(Pressure::default()));
+        let checkpoints = checkpoint::work(&file, commits, Arc::clone(&pressure))?;
+        let readers = reader::start(&file, &clock, tasks)?;
+        let (alive, ended) = watch::channel(());
+        let work = Writer {
+            file: file.clone(),
+            db,
+            clock: clock.clone(),
+            queue,
+            bell: Arc::clone(&bell),
+            seconds,
+            committed,
+            pressure,
+        };
+        let no_thread = |error: std::io::Error| StoreError::Unavailable(format!("no thread: {error}"));
+        // It ends after the writer, whose signals it takes.
+        let checkpoints = move || {
+            checkpoints();
+            drop(alive);
+        };
+        drop(tasks.thread("store-checkpoint", checkpoints).map_err(no_thread)?);
+        drop(tasks.thread("store-writer", move || work.run()).map_err(no_thread)?);
+        let (tasks, writer) = (tasks.clone(), Mutex::new(Some(writer)));
+        Ok(Self { file, owner, clock, tasks, writer, ended, readers, bell })
+    }
+
+    /// Runs `work` on the writer; what it changed is on the disk when this returns. `alerts` is its size.
+    async fn write<T, W>(&self, alerts: usize, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (job, answered) = Call::boxed(work);
+        let sender = self.writer.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(StoreError::Busy)?;
+        sender.try_send(Operation { job, alerts }).map_err(|_| StoreError::Busy)?;
+        drop(sender);
+        answered.await.unwrap_or(Err(StoreError::Busy))
+    }
+
+    /// Runs `work` on a reader.
+    async fn read<T, W>(&self, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (job, answered) = Call::boxed(work);
+        self.readers.try_send(job).map_err(|_| StoreError::Busy)?;
+        answered.await.unwrap_or(Err(StoreError::Busy))
+    }
+
+    fn bytes(&self) -> u64 {
+        let size = |file: &Path| std::fs::metadata(file).map_or(0, |file| file.len());
+        let mut log = self.file.clone().into_os_string();
+        log.push("-wal");
+        size(&self.file) + size(Path::new(&log))
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn accept(&self, post: Post, policy: Arc<Policy>) -> Result<Receipt, StoreError> {
+        let post = Arc::new(post);
+        let mut counts = Counts::default();
+        let alerts = post.alerts.len();
+        for start in (0..alerts.max(1)).step_by(accept::CHUNK) {
+            let range = start..(start + accept::CHUNK).min(alerts);
+            let (size, post, policy) = (range.len().max(1), Arc::clone(&post), Arc::clone(&policy));
+            counts += self.write(size, move |tx| accept::chunk(tx, &post, range, &policy)).await?;
+        }
+        Ok(Receipt { counts })
+    }
+
+    async fn quarantine(&self, source: &str, body: Quarantined) -> Result<(), StoreError> {
+        let source = source.to_owned();
+        self.write(1, move |tx| {
+            let source = intake::source(tx.db, &source)?;
+            intake::quarantine(tx, source, &[body])?;
+            Ok(ledger::alerts(tx.db, &Counts { received: 1, quarantined: 1, ..Counts::default() })?)
+        })
+        .await
+    }
+
+    async fn watchdog(&self, source: &str) -> Result<(), StoreError> {
+        let source = source.to_owned();
+        self.write(1, move |tx| Ok(intake::watchdog(tx, intake::source(tx.db, &source)?)?)).await
+    }
+
+    async fn tick(&self, policy: Arc<Policy>) -> Result<Option<Timestamp>, StoreError> {
+        // Most of the time nothing is due, and a question costs no commit.
+        let next = self.read(|tx| accept::next_timer(tx.db)).await?;
+        match next {
+            Some(at) if at <= self.clock.now() => self.write(1, move |tx| accept::tick(tx, &policy)).await,
+            next => Ok(next),
+        }
+    }
+
+    async fn claim(&self, channel: &str, most: usize, lease: Duration) -> Result<Vec<Delivery>, StoreError> {
+        let (channel, owner) = (channel.to_owned(), self.owner.clone());
+        let claimed = self.write(1, move |tx| outbox::claim(tx, &owner, &channel, most, lease)).await?;
+        self.read(move |tx| {
+            let mut deliveries = claimed;
+            for delivery in &mut deliveries {
+                if let Subject::Incident(id) = delivery.subject {
+                    delivery.incident = incidents::one(tx.db, id)?;
+                }
+            }
+            Ok(deliveries)
+        })
+        .await
+    }
+
+    async fn settle(&self, delivery: &Delivery, how: Settlement) -> Result<Change, StoreError> {
+        let delivery = delivery.clone();
+        self.write(1, move |tx| outbox::settle(tx, &delivery, &how)).await
+    }
+
+    async fn next_due(&self, channel: &str) -> Result<Option<Timestamp>, StoreError> {
+        let channel = channel.to_owned();
+        self.read(move |tx| outbox::next_due(tx.db, &channel)).await
+    }
+
+    fn bell(&self) -> Arc<Notify> {
+        Arc::clone(&self.bell)
+    }
+
+    async fn notice(&self, kind: &str, text: &str, channels: &[String]) -> Result<(), StoreError> {
+        let (subject, text, channels) = (Subject::Notice(kind.to_owned()), text.to_owned(), channels.to_vec());
+        self.write(1, move |tx| {
+            channels
+                .iter()
+                .try_for_each(|channel| outbox::add(tx, &subject, channel, Kind::Notice, tx.now, Some(&text)))
+        })
+        .await
+    }
+
+    async fn incident(&self, id: i64) -> Result<Option<Incident>, StoreError> {
+        self.read(move |tx| incidents::one(tx.db, id)).await
+    }
+
+    async fn incidents(&self, open_only: bool, limit: usize) -> Result<Vec<Incident>, StoreError> {
+        self.read(move |tx| incidents::list(tx.db, open_only, limit)).await
+    }
+
+    async fn outbox(&self, filter: OutboxFilter) -> Result<Vec<OutboxRow>, StoreError> {
+        self.read(move |tx| letters::list(tx.db, &filter)).await
+    }
+
+    async fn outbox_row(&self, id: i64) -> Result<Option<OutboxRow>, StoreError> {
+        self.read(move |tx| letters::row(tx.db, id)).await
+    }
+
+    async fn replay(&self, id: i64, actor: &str, note: &str) -> Result<Change, StoreError> {
+        let (actor, note) = (actor.to_owned(), note.to_owned());
+        self.write(1, move |tx| letters::replay(tx, id, &actor, &note)).await
+    }
+
+    async fn discard(&self, id: i64, actor: &str, note: &str) -> Result<Change, StoreError> {
+        let (actor, note) = (actor.to_owned(), note.to_owned());
+        self.write(1, move |tx| letters::discard(tx, id, &actor, &note)).await
+    }
+
+    async fn ledger(&self) -> Result<Ledger, StoreError> {
+        self.read(|tx| Ok(ledger::read(tx.db)?)).await
+    }
+
+    async fn condition(&self) -> Result<Condition, StoreError> {
+        let bytes = self.bytes();
+        self.read(move |tx| {
+            let (queues, incidents) = (letters::queues(tx.db)?, incidents::by_severity(tx.db)?);
+            Ok(Condition { queues, incidents, bytes, watchdogs: intake::watchdogs(tx.db)? })
+        })
+        .await
+    }
+
+    async fn backup(&self, file: &Path) -> Result<(), StoreError> {
+        let (from, to) = (self.file.clone(), file.to_owned());
+        // A thread of its own: it takes as long as the file is big.
+        let copying = self.tasks.thread("store-backup", move || migrate::backup(&connect::reader(&from)?, &to));
+        let copied = copying.map_err(|error| StoreError::Unavailable(format!("no thread: {error}")))?.await;
+        copied.unwrap_or_else(|panic| Err(StoreError::Unavailable(panic.to_string())))
+    }
+
+    async fn probe(&self) -> Result<(), StoreError> {
+        self.write(1, |tx| Ok(ledger::alerts(tx.db, &Counts::default())?)).await
+    }
+
+    async fn close(&self) {
+        drop(self.writer.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let mut ended = self.ended.clone();
+        // The other end of the channel goes with the last thread that writes.
+        while ended.changed().await.is_ok() {}
+    }
+}
