@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use futures_util::FutureExt;
 use http::{HeaderName, HeaderValue, Request, StatusCode, Uri, header};
 use jiff::tz::TimeZone;
@@ -85,6 +85,10 @@ impl Front {
     /// Answers one request.
     pub(super) async fn answer(&self, routes: Router, mut request: Request<Body>) -> Response {
         let rules = self.rules();
+        if !rules.prefix().is_empty() && request.uri().path() == rules.prefix() {
+            // The links of a page are relative to its folder.
+            return Redirect::permanent(&format!("{}/", rules.prefix())).into_response();
+        }
         if let Some(uri) = without_prefix(request.uri(), rules.prefix()) {
             *request.uri_mut() = uri;
         }
@@ -192,11 +196,7 @@ fn reason(denied: Denied) -> &'static str {
 
 /// The target without `external_url`'s path: some proxies leave it, some take it away, and both work.
 fn without_prefix(uri: &Uri, prefix: &str) -> Option<Uri> {
-    let rest = uri.path().strip_prefix(prefix).filter(|_| !prefix.is_empty())?;
-    if !rest.is_empty() && !rest.starts_with('/') {
-        return None;
-    }
-    let path = if rest.is_empty() { "/" } else { rest };
+    let path = uri.path().strip_prefix(prefix).filter(|rest| !prefix.is_empty() && rest.starts_with('/'))?;
     let mut parts = uri.clone().into_parts();
     let whole = uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
     parts.path_and_query = Some(whole.parse().ok()?);
@@ -250,7 +250,6 @@ mod tests {
     fn a_prefix_is_taken_off_whole_segments_only() {
         let strip = |path: &str| without_prefix(&path.parse().unwrap(), "/tide/watch").map(|uri| uri.to_string());
         assert_eq!(strip("/tide/watch/i/7?a=b").as_deref(), Some("/i/7?a=b"));
-        assert_eq!(strip("/tide/watch").as_deref(), Some("/"));
         assert_eq!(strip("/tide/watch/").as_deref(), Some("/"));
         assert_eq!(strip("/tide/watcher"), None);
         assert_eq!(strip("/i/7"), None);
