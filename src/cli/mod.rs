@@ -1,4 +1,5 @@
 //! To be filled.
 
+pub mod agents;
 pub mod assets;
 pub mod client;

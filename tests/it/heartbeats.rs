@@ -16,11 +16,13 @@ use tidewatch::agents::{Registry, Settings, Snapshot, View};
 use tidewatch::alert::policy::Policy;
 use tidewatch::alert::route::Routes;
 use tidewatch::alert::severity::{Severities, Words};
+use tidewatch::cli::client::Client;
 use tidewatch::clock::Clock;
 use tidewatch::facts::Facts;
 use tidewatch::http::access::Access;
+use tidewatch::http::control::ControlSocket;
 use tidewatch::http::limit::Work;
-use tidewatch::http::server::Peer;
+use tidewatch::http::server::{Limits, Peer, Server};
 use tidewatch::http::{Api, Control, Front, Listener, ScrapeRequest, Scraper, router};
 use tidewatch::metrics::expose::Format;
 use tidewatch::store::heartbeats::Journal;
@@ -102,6 +104,15 @@ impl Node {
         let front = Front::new(Access::default(), Work::default(), TimeZone::UTC, &telemetry);
         let router = router(Arc::new(api), &Arc::new(front), Listener::default());
         Self { registry, clock, tasks, telemetry, router }
+    }
+
+    /// Serves the control socket in `folder`, as `tidewatch serve` does; the client asks by it.
+    pub(crate) async fn control(&self, folder: &Path) -> Client {
+        let socket = ControlSocket::bind(folder).await.unwrap();
+        let server = Server::new(Limits::default(), self.tasks.clone(), &self.telemetry);
+        let router = self.router.clone();
+        drop(self.tasks.spawn("control", async move { server.run(socket, router).await }));
+        Client::of_folder(folder, Duration::from_secs(20))
     }
 
     /// The status and the body of an answer.

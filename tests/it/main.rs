@@ -20,7 +20,6 @@ mod collectors;
 mod crates;
 mod dashboards;
 mod dependencies;
-mod dependencies;
 mod engine;
 mod heartbeats;
 mod host;
