@@ -142,22 +142,21 @@ mod tests {
         }
     }
 
-    fn current(starts: i64, held: bool) -> Option<Current> {
-        let (starts_at, severity) = (at(starts), Severity::Warning);
-        Some(Current { id: 1, incident: None, severity, starts_at, held, absent: false })
+    fn current(starts_at: Timestamp, held: bool) -> Current {
+        Current { id: 1, incident: None, severity: Severity::Warning, starts_at, held, absent: false }
     }
 
-    fn last(ends: i64) -> Option<Last> {
-        Some(Last { incident: None, ends_at: at(ends), flaps: 0 })
+    fn last(ends: i64) -> Last {
+        Last { incident: None, ends_at: at(ends), flaps: 0 }
     }
 
     #[test]
     fn every_step_of_the_table() {
         let never = Known::default();
-        let open = Known { current: current(10, false), last: None };
-        let absent = Known { current: open.current.clone().map(|it| Current { absent: true, ..it }), last: None };
-        let ended = Known { current: None, last: last(20) };
-        let held = Known { current: current(10, true), last: last(20) };
+        let open = Known { current: Some(current(at(10), false)), last: None };
+        let absent = Known { current: Some(Current { absent: true, ..current(at(10), false) }), last: None };
+        let ended = Known { current: None, last: Some(last(20)) };
+        let held = Known { current: Some(current(at(10), true)), last: Some(last(20)) };
         let touch = |starts, changed| Step::Touch { starts_at: at(starts), changed };
         let cases = [
             ("first", &never, alert(10, None), Step::Open),
@@ -186,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_resolve_without_an_end_ends_now() {
-        let open = Known { current: current(10, false), last: None };
+        let open = Known { current: Some(current(at(10), false)), last: None };
         let resolve = Alert { firing: false, ..alert(10, None) };
         assert_eq!(step(&open, &resolve, at(100)), Step::Close { ends_at: at(100) });
     }
@@ -194,7 +193,7 @@ mod tests {
     #[test]
     fn a_repeat_of_a_year_that_cannot_be_kept_is_still_a_repeat() {
         let begin = storable(Timestamp::MIN);
-        let known = Known { current: current(10, false).map(|it| Current { starts_at: begin, ..it }), last: None };
+        let known = Known { current: Some(current(begin, false)), last: None };
         let repeat = Alert { starts_at: Timestamp::MIN, ..alert(0, None) };
         assert_eq!(step(&known, &repeat, at(100)), Step::Touch { starts_at: begin, changed: false });
     }

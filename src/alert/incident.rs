@@ -128,7 +128,9 @@ mod tests {
 
     fn of(members: &[Severity]) -> Standing {
         let mut standing = Standing::new(at(0));
-        members.iter().for_each(|severity| standing.join(*severity, at(0), false));
+        for severity in members {
+            standing.join(*severity, at(0), false);
+        }
         standing
     }
 

@@ -161,9 +161,12 @@ impl Server {
                 Ok::<_, Infallible>(answer.map(|body| Answer { body, _turn: turn }))
             }
         });
+        // Our own limits end sooner. Without one of its own, hyper does not look at a connection again after an answer,
+        // and ours would not begin to run.
+        let backstop = self.limits.patience.first_byte.max(self.limits.patience.idle) + self.limits.patience.head;
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(None)
+            .header_read_timeout(backstop)
             .max_buf_size(BUFFER)
             .serve_connection(TokioIo::new(stream), service);
         let mut connection = pin!(connection);

@@ -173,8 +173,7 @@ fn tests_of(file: &str, rule: &str) -> String {
     let (head, tests) = text.split_once("  - name: ").unwrap();
     let looks =
         |test: &&str| test.contains(&format!("alertname: {rule}\n")) || test.contains(&format!("alertname: {rule},"));
-    let tests: String = tests.split("  - name: ").filter(looks).map(|test| format!("  - name: {test}")).collect();
-    format!("{head}{tests}")
+    tests.split("  - name: ").filter(looks).fold(head.to_owned(), |text, test| text + "  - name: " + test)
 }
 
 /// A threshold moved a tenth towards firing must not pass the unit tests: they hold what is just below it.

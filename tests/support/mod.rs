@@ -2,10 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+pub(crate) mod fakes;
+pub(crate) mod docker;
 pub(crate) mod monitoring;
+pub(crate) mod alerts;
 pub(crate) mod process;
 pub(crate) mod promql;
 pub(crate) mod python;
+pub(crate) mod site;
 
 /// Waits until `condition` gives a value, at most `limit`; says `what` was awaited when it never does.
 pub(crate) async fn eventually<T>(what: &str, limit: Duration, mut condition: impl AsyncFnMut() -> Option<T>) -> T {

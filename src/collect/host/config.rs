@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::filesystem::{MOUNT_POINTS_EXCLUDED, TYPES_EXCLUDED};
 use super::filter::Filter;
-use super::{PARTS, Roots};
+use super::{PARTS, Roots, sysinfo};
 use crate::collect::Schedule;
 use crate::config::{Problem, Problems, Span};
 
@@ -81,6 +81,13 @@ impl HostConfig {
             problems.push(
                 Problem::warning("filesystem.mount_timeout", "not shorter than `schedule.timeout`")
                     .hint("a mount that hangs would cost the host's other series once"),
+            );
+        }
+        let missing = |name: &&String| self.backend == Backend::Sysinfo && sysinfo::MISSING.contains(&name.as_str());
+        for name in self.parts.include.iter().filter(missing) {
+            problems.push(
+                Problem::warning("parts.include", format!("the backend `sysinfo` has no part `{name}`"))
+                    .hint("it gives what every system tells; only Linux tells this, by backend = \"linux\""),
             );
         }
         if self.backend == Backend::Linux && !cfg!(target_os = "linux") {
@@ -213,6 +220,12 @@ mod tests {
                 "filesystem.mount_timeout"
             ]
         );
+    }
+
+    #[test]
+    fn a_part_that_the_backend_lacks_is_named() {
+        let text = "backend = 'sysinfo'\nparts = { include = ['cpu', 'meminfo'] }";
+        assert_eq!(problems(text), ["parts.include: the backend `sysinfo` has no part `cpu`"]);
     }
 
     #[test]

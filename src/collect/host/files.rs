@@ -53,11 +53,13 @@ impl Reader {
         }
         std::str::from_utf8(&self.0).map_err(|error| malformed(path, &error.to_string()))
     }
+}
 
-    /// The number that a file holds and nothing else, as most of sysfs does.
-    pub(super) fn number(&mut self, path: &Path) -> Option<u64> {
-        self.text(path).ok()?.trim().parse().ok()
-    }
+/// The number that a file of sysfs holds and nothing else. One read is enough: an attribute comes whole.
+pub(super) fn number(path: &Path) -> Option<u64> {
+    let mut digits = [0; 32];
+    let length = File::open(path).ok()?.read(&mut digits).ok()?;
+    std::str::from_utf8(digits.get(..length)?).ok()?.trim().parse().ok()
 }
 
 /// A file that several parts need, read at most once a run.

@@ -1,5 +1,4 @@
-//! The other backend: what the crate `sysinfo` tells on any system, under the same names. It knows no processor
-//! seconds and no block devices' counters, so the parts `cpu` and `diskstats` are not in it.
+//! The other backend: what the crate `sysinfo` tells on any system, under the same names.
 
 use std::time::Duration;
 
@@ -13,6 +12,9 @@ use super::filter::Filter;
 use super::{Part, Run, filesystem, loadavg, meminfo, netdev, stat};
 use crate::collect::CollectError;
 use crate::metrics::Desc;
+
+/// The parts that it does not have: it knows shares of processors, not their seconds, and no disks but mounted ones.
+pub(super) const MISSING: [&str; 2] = ["cpu", "diskstats"];
 
 fn failed(what: &str, why: &impl ToString) -> CollectError {
     CollectError::Malformed { what: what.to_owned(), why: why.to_string() }

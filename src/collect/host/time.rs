@@ -50,11 +50,12 @@ impl Part for Time {
         run.batch.push(&ZONE, &[name], f64::from(info.offset().seconds()));
         for device in 0..DEVICES {
             let folder = self.devices.join(format!("clocksource{device}"));
-            if !folder.is_dir() {
-                break;
-            }
+            let available = match run.files.text(&folder.join("available_clocksource")) {
+                Err(CollectError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => break,
+                available => available?,
+            };
             let device = device.to_string();
-            for source in run.files.text(&folder.join("available_clocksource"))?.split_ascii_whitespace() {
+            for source in available.split_ascii_whitespace() {
                 run.batch.push(&AVAILABLE, &[source, &device], 1.0);
             }
             let current = run.files.text(&folder.join("current_clocksource"))?;

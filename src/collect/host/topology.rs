@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::files::Reader;
+use super::files::{Reader, number};
 use super::{Roots, Run};
 use crate::metrics::Desc;
 
@@ -50,12 +50,12 @@ impl Topology {
             run.batch.push(&ISOLATED, &[&cpu.to_string()], 1.0);
         }
         for (core, package, file) in &self.cores {
-            if let Some(count) = run.files.number(file) {
+            if let Some(count) = number(file) {
                 run.batch.push(&CORE_THROTTLES, &[core, package], count as f64);
             }
         }
         for (package, file) in &self.packages {
-            if let Some(count) = run.files.number(file) {
+            if let Some(count) = number(file) {
                 run.batch.push(&PACKAGE_THROTTLES, &[package], count as f64);
             }
         }
@@ -69,8 +69,8 @@ impl Topology {
         let (mut cores, mut packages) = (BTreeSet::new(), BTreeSet::new());
         for cpu in online {
             let folder = self.folder.join(format!("cpu{cpu}"));
-            let package = files.number(&folder.join("topology/physical_package_id"));
-            let core = files.number(&folder.join("topology/core_id"));
+            let package = number(&folder.join("topology/physical_package_id"));
+            let core = number(&folder.join("topology/core_id"));
             let (Some(package), Some(core)) = (package, core) else { continue };
             let file = folder.join("thermal_throttle/core_throttle_count");
             if file.is_file() && cores.insert((package, core)) {

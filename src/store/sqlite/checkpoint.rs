@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Receiver;
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
@@ -27,7 +27,7 @@ impl Pressure {
     pub(super) fn relieve(&self, db: &Connection) {
         if self.0.swap(false, Ordering::Relaxed) {
             // A reader may be in the way: the next checkpoint asks again.
-            drop(db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
+            drop(truncate(db));
         }
     }
 }
@@ -40,15 +40,35 @@ pub(super) fn work(
 ) -> Result<impl FnOnce() + Send + use<>, StoreError> {
     let db = connect::writer(file)?;
     Ok(move || {
-        while committed.recv().is_ok() {
+        let mut signal = committed.recv().is_ok();
+        while signal {
             let log = db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, i64>(1));
             match log {
                 Ok(pages) if pages > MOST_PAGES => pressure.0.store(true, Ordering::Relaxed),
                 Ok(_) => {}
                 Err(error) => tracing::warn!(%error, "the log could not be copied back"),
             }
-            // What is committed meanwhile is one more signal in the channel.
-            std::thread::sleep(PAUSE);
+            signal = next(&committed);
         }
+        // The file alone is complete then. Where a reader is in the way, the next start does it.
+        drop(truncate(&db));
     })
+}
+
+/// Waits for the next commit and for the pause; what is committed within the pause is one signal. False when there
+/// will be none any more.
+fn next(committed: &Receiver<()>) -> bool {
+    let until = Instant::now() + PAUSE;
+    let mut signal = false;
+    loop {
+        match committed.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(()) => signal = true,
+            Err(RecvTimeoutError::Timeout) => return signal || committed.recv().is_ok(),
+            Err(RecvTimeoutError::Disconnected) => return false,
+        }
+    }
+}
+
+fn truncate(db: &Connection) -> rusqlite::Result<()> {
+    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }

@@ -65,9 +65,7 @@ pub(in super::super) fn writer(file: &Path) -> Result<Connection, StoreError> {
 
 /// A connection that reads.
 pub(in super::super) fn reader(file: &Path) -> Result<Connection, StoreError> {
-    let db = open(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    db.pragma_update(None, "query_only", true)?;
-    Ok(db)
+    open(file, OpenFlags::SQLITE_OPEN_READ_ONLY)
 }
 
 /// Makes a new empty file that only its owner reads, durable in its folder.

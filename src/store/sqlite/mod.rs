@@ -91,12 +91,13 @@ impl SqliteStore {
             pressure,
         };
         let no_thread = |error: std::io::Error| StoreError::Unavailable(format!("no thread: {error}"));
-        drop(tasks.thread("store-checkpoint", checkpoints).map_err(no_thread)?);
-        let writing = move || {
-            work.run();
+        // It ends after the writer, whose signals it takes.
+        let checkpoints = move || {
+            checkpoints();
             drop(alive);
         };
-        drop(tasks.thread("store-writer", writing).map_err(no_thread)?);
+        drop(tasks.thread("store-checkpoint", checkpoints).map_err(no_thread)?);
+        drop(tasks.thread("store-writer", move || work.run()).map_err(no_thread)?);
         let (tasks, writer) = (tasks.clone(), Mutex::new(Some(writer)));
         Ok(Self { file, owner, clock, tasks, writer, ended, readers, bell })
     }
@@ -264,7 +265,7 @@ impl Store for SqliteStore {
     async fn close(&self) {
         drop(self.writer.lock().unwrap_or_else(PoisonError::into_inner).take());
         let mut ended = self.ended.clone();
-        // The writer's end of the channel goes with it.
+        // The other end of the channel goes with the last thread that writes.
         while ended.changed().await.is_ok() {}
     }
 }

@@ -60,8 +60,6 @@ impl Writer {
             }
             self.batch(batch);
         }
-        // The file alone is then complete. A reader may be in the way; the next start does it.
-        drop(self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
     }
 
     fn batch(&mut self, mut batch: Vec<Box<dyn Job>>) {
@@ -123,13 +121,14 @@ impl Writer {
         if !self.db.is_autocommit() {
             drop(self.db.execute_batch("ROLLBACK"));
         }
-        for job in batch {
-            job.answer(Err(failure.why.clone()));
-        }
+        let mut refused = batch;
         while failure.locked
             && let Ok(waiting) = self.queue.try_recv()
         {
-            waiting.job.answer(Err(failure.why.clone()));
+            refused.push(waiting.job);
+        }
+        for job in refused {
+            job.answer(Err(failure.why.clone()));
         }
         if failure.broken {
             match connect::writer(&self.file) {

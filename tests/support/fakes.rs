@@ -1,0 +1,217 @@
+//! Stand-ins for what is behind the HTTP side.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tidewatch::alert::policy::Policy;
+use tidewatch::alert::{Incident, Post, Quarantined};
+use tidewatch::facts::{Facts, ServiceState, State};
+use tidewatch::http::{Control, ScrapeRequest, Scraper};
+use tidewatch::metrics::expose::Format;
+use tidewatch::store::{
+    Change, Condition, Delivery, Ledger, OutboxFilter, OutboxRow, Receipt, Settlement, Store, StoreError,
+};
+use tokio::sync::{Notify, Semaphore};
+
+/// Knows the names `host` and `cpu`, and answers with a text.
+pub(crate) struct FakeScraper {
+    pub(crate) text: Mutex<String>,
+    pub(crate) asked: Mutex<Vec<(ScrapeRequest, Format)>>,
+    pub(crate) panics: AtomicBool,
+    /// Each scrape takes one of these permits; a test that takes them away holds scrapes up.
+    pub(crate) gate: Semaphore,
+}
+
+impl Default for FakeScraper {
+    fn default() -> Self {
+        let text = Mutex::new("up 1\n".to_owned());
+        Self { text, asked: Mutex::default(), panics: AtomicBool::new(false), gate: Semaphore::new(1_000) }
+    }
+}
+
+#[async_trait]
+impl Scraper for FakeScraper {
+    async fn scrape(&self, request: ScrapeRequest, format: Format, out: &mut Vec<u8>) -> Result<(), String> {
+        assert!(!self.panics.load(Ordering::Relaxed), "asked to panic");
+        let unknown =
+            request.collect.iter().chain(&request.exclude).find(|name| !["host", "cpu"].contains(&name.as_str()));
+        if let Some(name) = unknown {
+            return Err(format!("`{name}` is no collector; there are: host, cpu"));
+        }
+        self.asked.lock().unwrap().push((request, format));
+        self.gate.acquire().await.unwrap().forget();
+        out.extend_from_slice(self.text.lock().unwrap().as_bytes());
+        Ok(())
+    }
+
+    fn facts(&self) -> Arc<Facts> {
+        Arc::new(Facts::default())
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct FakeControl {
+    pub(crate) unready: Mutex<Vec<String>>,
+    pub(crate) state: Mutex<Option<State>>,
+    pub(crate) problems: Mutex<Option<String>>,
+    pub(crate) reloads: AtomicUsize,
+}
+
+#[async_trait]
+impl Control for FakeControl {
+    fn unready(&self) -> Vec<String> {
+        self.unready.lock().unwrap().clone()
+    }
+
+    async fn health(&self) -> Facts {
+        let state = *self.state.lock().unwrap();
+        let service = |state| ServiceState {
+            service: "host".into(),
+            state,
+            since: Timestamp::UNIX_EPOCH,
+            why: "memory 91 % of 16 GiB".into(),
+            next: "look at the largest processes".into(),
+        };
+        Facts { services: state.map(service).into_iter().collect(), agents: Vec::new() }
+    }
+
+    async fn reload(&self) -> Result<(), String> {
+        self.reloads.fetch_add(1, Ordering::Relaxed);
+        self.problems.lock().unwrap().clone().map_or(Ok(()), Err)
+    }
+
+    async fn test_notify(&self, channel: &str) -> Value {
+        match channel {
+            "slack" => json!({ "status": "ok", "channel": channel }),
+            _ => json!({ "status": "error", "error": format!("`{channel}` is no channel; there are: slack") }),
+        }
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct FakeStore {
+    pub(crate) incidents: Mutex<Vec<Incident>>,
+    pub(crate) outbox: Mutex<Vec<OutboxRow>>,
+    /// What was asked of rows: the id, the actor, the note.
+    pub(crate) changes: Mutex<Vec<(i64, String, String)>>,
+    pub(crate) broken: AtomicBool,
+    pub(crate) backups: Mutex<Vec<std::path::PathBuf>>,
+}
+
+impl FakeStore {
+    fn works(&self) -> Result<(), StoreError> {
+        if self.broken.load(Ordering::Relaxed) { Err(StoreError::Unavailable("disk full".into())) } else { Ok(()) }
+    }
+
+    fn change(&self, id: i64, actor: &str, note: &str) -> Result<Change, StoreError> {
+        self.works()?;
+        if !self.outbox.lock().unwrap().iter().any(|row| row.id == id) {
+            return Ok(Change::Missing);
+        }
+        let mut changes = self.changes.lock().unwrap();
+        let before = changes.iter().any(|change| change.0 == id);
+        changes.push((id, actor.into(), note.into()));
+        Ok(if before { Change::Nothing } else { Change::Done })
+    }
+}
+
+#[async_trait]
+impl Store for FakeStore {
+    async fn accept(&self, _: Post, _: Arc<Policy>) -> Result<Receipt, StoreError> {
+        self.works()?;
+        Ok(Receipt::default())
+    }
+
+    async fn quarantine(&self, _: &str, _: Quarantined) -> Result<(), StoreError> {
+        self.works()
+    }
+
+    async fn watchdog(&self, _: &str) -> Result<(), StoreError> {
+        self.works()
+    }
+
+    async fn tick(&self, _: Arc<Policy>) -> Result<Option<Timestamp>, StoreError> {
+        Ok(None)
+    }
+
+    async fn claim(&self, _: &str, _: usize, _: Duration) -> Result<Vec<Delivery>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn settle(&self, _: &Delivery, _: Settlement) -> Result<Change, StoreError> {
+        Ok(Change::Nothing)
+    }
+
+    async fn next_due(&self, _: &str) -> Result<Option<Timestamp>, StoreError> {
+        Ok(None)
+    }
+
+    fn bell(&self) -> Arc<Notify> {
+        Arc::default()
+    }
+
+    async fn notice(&self, _: &str, _: &str, _: &[String]) -> Result<(), StoreError> {
+        self.works()
+    }
+
+    async fn incident(&self, id: i64) -> Result<Option<Incident>, StoreError> {
+        self.works()?;
+        Ok(self.incidents.lock().unwrap().iter().find(|incident| incident.id == id).cloned())
+    }
+
+    async fn incidents(&self, open_only: bool, limit: usize) -> Result<Vec<Incident>, StoreError> {
+        self.works()?;
+        let incidents = self.incidents.lock().unwrap();
+        let wanted = incidents.iter().filter(|incident| !open_only || incident.resolved_at.is_none());
+        Ok(wanted.take(limit).cloned().collect())
+    }
+
+    async fn outbox(&self, filter: OutboxFilter) -> Result<Vec<OutboxRow>, StoreError> {
+        self.works()?;
+        let outbox = self.outbox.lock().unwrap();
+        let wanted = outbox.iter().filter(|row| {
+            filter.state.is_none_or(|state| state == row.state)
+                && filter.channel.as_ref().is_none_or(|channel| *channel == row.channel)
+        });
+        Ok(wanted.take(filter.limit.unwrap()).cloned().collect())
+    }
+
+    async fn outbox_row(&self, id: i64) -> Result<Option<OutboxRow>, StoreError> {
+        self.works()?;
+        Ok(self.outbox.lock().unwrap().iter().find(|row| row.id == id).cloned())
+    }
+
+    async fn replay(&self, id: i64, actor: &str, note: &str) -> Result<Change, StoreError> {
+        self.change(id, actor, note)
+    }
+
+    async fn discard(&self, id: i64, actor: &str, note: &str) -> Result<Change, StoreError> {
+        self.change(id, actor, note)
+    }
+
+    async fn ledger(&self) -> Result<Ledger, StoreError> {
+        self.works()?;
+        Ok(Ledger { due: 3, delivered: 2, pending: 1, ..Ledger::default() })
+    }
+
+    async fn condition(&self) -> Result<Condition, StoreError> {
+        Ok(Condition { queues: Vec::new(), incidents: Vec::new(), bytes: 0, watchdogs: Vec::new() })
+    }
+
+    async fn backup(&self, file: &Path) -> Result<(), StoreError> {
+        self.works()?;
+        self.backups.lock().unwrap().push(file.to_owned());
+        Ok(())
+    }
+
+    async fn probe(&self) -> Result<(), StoreError> {
+        self.works()
+    }
+
+    async fn close(&self) {}
+}

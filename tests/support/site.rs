@@ -1,0 +1,179 @@
+//! A whole HTTP side in this process, on a real listener, and a client that speaks HTTP by hand.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use tidewatch::alert::policy::Policy;
+use tidewatch::alert::route::Routes;
+use tidewatch::alert::severity::Severities;
+use tidewatch::clock::Clock;
+use tidewatch::http::access::Access;
+use tidewatch::http::control::ControlSocket;
+use tidewatch::http::limit::Work;
+use tidewatch::http::server::{Limits, Server};
+use tidewatch::http::{Api, Front, Listener, Patience, router};
+use tidewatch::metrics::Batch;
+use tidewatch::metrics::expose::{self, Format};
+use tidewatch::task::Tasks;
+use tidewatch::telemetry::Telemetry;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::fakes::{FakeControl, FakeScraper, FakeStore};
+
+/// What a test may set.
+pub(crate) struct Setup {
+    pub(crate) access: Access,
+    pub(crate) limits: Limits,
+    pub(crate) work: Work,
+    pub(crate) listener: Listener,
+    pub(crate) store: bool,
+    pub(crate) now: &'static str,
+}
+
+impl Default for Setup {
+    /// Limits so long that no test meets one by accident.
+    fn default() -> Self {
+        let long = Duration::from_secs(60);
+        let patience = Patience { first_byte: long, head: long, idle: long, write: long };
+        Self {
+            access: Access::default(),
+            limits: Limits { connections: 4_096, patience, drain: long },
+            work: Work { body: long, grace: long, ..Work::default() },
+            listener: Listener::default(),
+            store: true,
+            now: "2026-11-21T02:49:00Z",
+        }
+    }
+}
+
+pub(crate) struct Site {
+    pub(crate) address: SocketAddr,
+    pub(crate) tasks: Tasks,
+    pub(crate) telemetry: Telemetry,
+    pub(crate) scraper: Arc<FakeScraper>,
+    pub(crate) control: Arc<FakeControl>,
+    pub(crate) store: Arc<FakeStore>,
+    pub(crate) front: Arc<Front>,
+    api: Arc<Api>,
+    server: Server,
+}
+
+impl Site {
+    pub(crate) async fn start(setup: Setup) -> Self {
+        let telemetry = Telemetry::new();
+        let tasks = Tasks::new(&telemetry);
+        let (scraper, control, store) = <(Arc<FakeScraper>, Arc<FakeControl>, Arc<FakeStore>)>::default();
+        let policy = Policy {
+            routes: Routes::default(),
+            severities: Severities::default(),
+            dedup: Duration::from_mins(10),
+            cooldown: Duration::from_mins(15),
+            hold: Duration::from_secs(30),
+        };
+        let api = Arc::new(Api {
+            clock: Clock::manual(setup.now.parse().unwrap()),
+            tasks: tasks.clone(),
+            telemetry: telemetry.clone(),
+            agents: Arc::new(Mutex::default()),
+            store: setup.store.then(|| Arc::clone(&store) as _),
+            policy: RwLock::new(Arc::new(policy)),
+            scraper: Arc::clone(&scraper) as _,
+            control: Arc::clone(&control) as _,
+        });
+        let front = Arc::new(Front::new(setup.access, setup.work, TimeZone::UTC, &telemetry));
+        let server = Server::new(setup.limits, tasks.clone(), &telemetry);
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let routes = router(Arc::clone(&api), &front, setup.listener);
+        let running = server.clone();
+        drop(tasks.spawn("listener", async move { running.run(socket, routes).await }));
+        Self { address, tasks, telemetry, scraper, control, store, front, api, server }
+    }
+
+    /// Serves the control socket in `folder` too.
+    pub(crate) async fn control(&self, folder: &Path) {
+        let socket = ControlSocket::bind(folder).await.unwrap();
+        let routes = router(Arc::clone(&self.api), &self.front, Listener::default());
+        let running = self.server.clone();
+        drop(self.tasks.spawn("control socket", async move { running.run(socket, routes).await }));
+    }
+
+    pub(crate) async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// One request on a connection of its own; `more` are further header lines.
+    pub(crate) async fn ask(&self, method: &str, target: &str, more: &[&str], body: &str) -> Reply {
+        let mut stream = self.connect().await;
+        let host =
+            if more.iter().any(|line| line.to_lowercase().starts_with("host:")) { "" } else { "Host: localhost\r\n" };
+        let lines: String = more.iter().map(|line| format!("{line}\r\n")).collect();
+        let head = format!("{method} {target} HTTP/1.1\r\n{host}{lines}Content-Length: {}\r\n\r\n{body}", body.len());
+        stream.write_all(head.as_bytes()).await.unwrap();
+        Reply::read(&mut stream, method == "HEAD").await.expect("an answer")
+    }
+
+    pub(crate) async fn get(&self, target: &str) -> Reply {
+        self.ask("GET", target, &[], "").await
+    }
+
+    /// One of the program's own samples, as it is written: `tidewatch_x_total{path="api"}`.
+    pub(crate) fn sample(&self, series: &str) -> f64 {
+        let (mut batch, mut text) = (Batch::new(), Vec::new());
+        self.telemetry.collect(&mut batch);
+        expose::write(&[&batch], Format::Text, &mut text);
+        let text = String::from_utf8(text).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {series} in:\n{text}")).parse().unwrap()
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Reply {
+    /// The next answer on a connection; `None` when it is closed instead.
+    pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin), no_body: bool) -> Option<Self> {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            match stream.read_u8().await {
+                Ok(byte) => head.push(byte),
+                Err(_) => return None,
+            }
+        }
+        let head = String::from_utf8(head).unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let mut reply = Self { status, head, body: Vec::new() };
+        let length = reply.header("content-length").map_or(0, |length| length.parse().unwrap());
+        if !no_body {
+            reply.body.resize(length, 0);
+            stream.read_exact(&mut reply.body).await.unwrap();
+        }
+        Some(reply)
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers(name).first().copied()
+    }
+
+    pub(crate) fn headers(&self, name: &str) -> Vec<&str> {
+        let lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.filter(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value).collect()
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+}
