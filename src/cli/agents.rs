@@ -1,13 +1,13 @@
 //! `tidewatch agents`: who reports, and what a person says about one of them.
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use clap::Subcommand;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::client::Client;
+use super::client::{Client, ClientError};
 use crate::agents::{AgentId, in_words};
 use crate::config::Span;
 
@@ -77,7 +77,10 @@ enum Command {
 ///
 /// # Errors
 /// There is no server, or it refuses; nothing has changed then.
-pub async fn run(args: Args, server: &Client, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
+pub async fn run<E>(args: Args, server: &Client, out: &mut (dyn Write + Send)) -> Result<(), E>
+where
+    E: From<ClientError> + From<io::Error> + From<serde_json::Error>,
+{
     match args.command {
         Command::List { json: true } => {
             writeln!(out, "{:#}", server.get("/api/agents").await?)?;

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-pub(crate) mod fakes;
-pub(crate) mod docker;
-pub(crate) mod monitoring;
 pub(crate) mod alerts;
+pub(crate) mod docker;
+pub(crate) mod fakes;
+pub(crate) mod monitoring;
 pub(crate) mod process;
 pub(crate) mod promql;
 pub(crate) mod python;

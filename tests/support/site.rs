@@ -1,11 +1,13 @@
 //! A whole HTTP side in this process, on a real listener, and a client that speaks HTTP by hand.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use tempfile::TempDir;
+use tidewatch::agents::{Registry, Settings};
 use tidewatch::alert::policy::Policy;
 use tidewatch::alert::route::Routes;
 use tidewatch::alert::severity::Severities;
@@ -17,6 +19,7 @@ use tidewatch::http::server::{Limits, Server};
 use tidewatch::http::{Api, Front, Listener, Patience, router};
 use tidewatch::metrics::Batch;
 use tidewatch::metrics::expose::{self, Format};
+use tidewatch::store::heartbeats::Journal;
 use tidewatch::task::Tasks;
 use tidewatch::telemetry::Telemetry;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -32,6 +35,10 @@ pub(crate) struct Setup {
     pub(crate) listener: Listener,
     pub(crate) store: bool,
     pub(crate) now: &'static str,
+    /// What is settled about agents.
+    pub(crate) agents: Settings,
+    /// The data folder; by default one of its own.
+    pub(crate) folder: Option<PathBuf>,
 }
 
 impl Default for Setup {
@@ -46,6 +53,8 @@ impl Default for Setup {
             listener: Listener::default(),
             store: true,
             now: "2026-11-21T02:49:00Z",
+            agents: Settings::default(),
+            folder: None,
         }
     }
 }
@@ -58,8 +67,9 @@ pub(crate) struct Site {
     pub(crate) control: Arc<FakeControl>,
     pub(crate) store: Arc<FakeStore>,
     pub(crate) front: Arc<Front>,
-    api: Arc<Api>,
+    pub(crate) api: Arc<Api>,
     server: Server,
+    _folder: TempDir,
 }
 
 impl Site {
@@ -74,11 +84,17 @@ impl Site {
             cooldown: Duration::from_mins(15),
             hold: Duration::from_secs(30),
         };
+        let folder = tempfile::tempdir().unwrap();
+        let data = setup.folder.as_deref().unwrap_or(folder.path());
+        let clock = Clock::manual(setup.now.parse().unwrap());
+        let agents = Arc::new(Mutex::new(Registry::new(setup.agents)));
+        let journal = Journal::open(data, Arc::clone(&agents), &clock, &tasks, &telemetry).unwrap();
         let api = Arc::new(Api {
-            clock: Clock::manual(setup.now.parse().unwrap()),
+            clock,
             tasks: tasks.clone(),
             telemetry: telemetry.clone(),
-            agents: Arc::new(Mutex::default()),
+            agents,
+            journal,
             store: setup.store.then(|| Arc::clone(&store) as _),
             policy: RwLock::new(Arc::new(policy)),
             scraper: Arc::clone(&scraper) as _,
@@ -91,7 +107,7 @@ impl Site {
         let routes = router(Arc::clone(&api), &front, setup.listener);
         let running = server.clone();
         drop(tasks.spawn("listener", async move { running.run(socket, routes).await }));
-        Self { address, tasks, telemetry, scraper, control, store, front, api, server }
+        Self { address, tasks, telemetry, scraper, control, store, front, api, server, _folder: folder }
     }
 
     /// Serves the control socket in `folder` too.
