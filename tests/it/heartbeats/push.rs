@@ -133,3 +133,14 @@ async fn after_the_last_write_nothing_is_promised() {
     assert_eq!((node.refused("journal"), node.views().len()), (1, 2), "it counts all the same");
     assert_eq!(node.post("/api/agents/late/forget", "").await.0, StatusCode::SERVICE_UNAVAILABLE);
 }
+
+#[tokio::test]
+async fn the_documented_batch_is_answered_as_documented() {
+    let docs = include_str!("../../../docs/agents.md");
+    let (_, rest) = docs.split_once("/api/v1/heartbeats -d '").unwrap();
+    let (request, rest) = rest.split_once('\'').unwrap();
+    let answer = rest.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
+    let (_folder, node) = node().await;
+    let (status, text) = node.post("/api/v1/heartbeats", request).await;
+    assert_eq!((status, parsed(&text)), (StatusCode::ACCEPTED, parsed(answer)));
+}
