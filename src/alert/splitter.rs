@@ -46,6 +46,11 @@ pub struct Splitter {
 const BETWEEN: usize = 2;
 
 impl Splitter {
+    /// As if the body had been an envelope without elements, to its end.
+    pub fn ended() -> Self {
+        Self { envelope: br#"{"alerts":[]}"#.to_vec(), ..Self::default() }
+    }
+
     /// Takes the next piece of the body, and gives every element that ends in it.
     ///
     /// # Errors

@@ -112,6 +112,13 @@ impl Parser {
         })
     }
 
+    /// The rest of the body will not come: what was read counts, and what is missing is counted as one truncated alert,
+    /// because nobody knows how many there were.
+    pub fn cut(&mut self) {
+        self.splitter = Splitter::ended();
+        self.truncated += 1;
+    }
+
     /// The whole post.
     ///
     /// # Errors

@@ -1,13 +1,13 @@
 //! `tidewatch agents`: who reports, and what a person says about one of them.
 
-use std::io::{self, Write};
+use std::process::ExitCode;
 
 use clap::Subcommand;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::client::{Client, ClientError};
+use super::{Context, Failure, block_on, say};
 use crate::agents::{AgentId, in_words};
 use crate::config::Span;
 
@@ -23,7 +23,7 @@ Examples:
 /// Shows the agents, expects one, forgets one, renames one.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, arg_required_else_help = true)]
-pub struct Args {
+pub(super) struct Args {
     #[command(subcommand)]
     command: Command,
 }
@@ -73,40 +73,31 @@ enum Command {
     },
 }
 
-/// Does it, through the running server; writes the answer to `out`.
-///
-/// # Errors
-/// There is no server, or it refuses; nothing has changed then.
-pub async fn run<E>(args: Args, server: &Client, out: &mut (dyn Write + Send)) -> Result<(), E>
-where
-    E: From<ClientError> + From<io::Error> + From<serde_json::Error>,
-{
-    match args.command {
-        Command::List { json: true } => {
-            writeln!(out, "{:#}", server.get("/api/agents").await?)?;
+pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
+    let server = context.server()?;
+    block_on(async {
+        match args.command {
+            Command::List { json: true } => say(format_args!("{:#}", server.get("/api/agents").await?))?,
+            Command::List { json: false } => say(table(&serde_json::from_value(server.get("/api/agents").await?)?))?,
+            Command::Expect { agent_id, interval, late, timeout, role, stop_for, stop_until } => {
+                let body = json!({
+                    "interval": interval, "late": late, "timeout": timeout, "role": role,
+                    "stop_for": stop_for, "stop_until": stop_until,
+                });
+                let row: Row = serde_json::from_value(server.post(&path(&agent_id, "expect"), &body).await?)?;
+                say(format_args!("{agent_id} is expected: {}", promise(&row)))?;
+            }
+            Command::Forget { agent_id } => {
+                server.post(&path(&agent_id, "forget"), &json!({})).await?;
+                say(format_args!("{agent_id} is forgotten; it comes back with its next heartbeat"))?;
+            }
+            Command::Rename { from, to } => {
+                server.post(&path(&from, "rename"), &json!({ "to": to })).await?;
+                say(format_args!("{from} is {to} now"))?;
+            }
         }
-        Command::List { json: false } => {
-            let listing: Listing = serde_json::from_value(server.get("/api/agents").await?)?;
-            out.write_all(table(&listing).as_bytes())?;
-        }
-        Command::Expect { agent_id, interval, late, timeout, role, stop_for, stop_until } => {
-            let body = json!({
-                "interval": interval, "late": late, "timeout": timeout, "role": role,
-                "stop_for": stop_for, "stop_until": stop_until,
-            });
-            let row: Row = serde_json::from_value(server.post(&path(&agent_id, "expect"), &body).await?)?;
-            writeln!(out, "{agent_id} is expected: {}", promise(&row))?;
-        }
-        Command::Forget { agent_id } => {
-            server.post(&path(&agent_id, "forget"), &json!({})).await?;
-            writeln!(out, "{agent_id} is forgotten; it comes back with its next heartbeat")?;
-        }
-        Command::Rename { from, to } => {
-            server.post(&path(&from, "rename"), &json!({ "to": to })).await?;
-            writeln!(out, "{from} is {to} now")?;
-        }
-    }
-    Ok(())
+        Ok(ExitCode::SUCCESS)
+    })
 }
 
 fn path(id: &AgentId, what: &str) -> String {
@@ -154,7 +145,7 @@ const HEAD: [&str; 6] = ["AGENT", "STATE", "AGE", "TIMEOUT", "SOURCE", "ROLE"];
 fn table(listing: &Listing) -> String {
     if listing.agents.is_empty() {
         return "No agent is known yet. Let one report:\n  \
-                curl -X POST http://127.0.0.1:9480/api/v1/agents/NAME/heartbeat\n"
+                curl -X POST http://127.0.0.1:9480/api/v1/agents/NAME/heartbeat"
             .into();
     }
     let dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
@@ -183,7 +174,7 @@ fn table(listing: &Listing) -> String {
         let verdict = if *met { "met" } else { "LOST" };
         sums.push(format!("quorum {name}: {verdict}, {online} of {members} online, {required} required"));
     }
-    text + &sums.join("\n") + "\n"
+    text + &sums.join("\n")
 }
 
 /// `never` where there is no number.
@@ -214,8 +205,7 @@ steward  online      12 s   120 s    push    governance
 coder    planned     never  -        -       -
 
 1 of 3 online
-quorum triad: LOST, 1 of 3 online, 2 required
-";
+quorum triad: LOST, 1 of 3 online, 2 required";
         assert_eq!(table(&listing(agents, groups)), expected);
     }
 

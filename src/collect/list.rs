@@ -30,7 +30,7 @@ macro_rules! collectors {
 macro_rules! list {
     ($($name:ident => $type:ty),* $(,)?) => {
         /// The sections `[collectors.NAME]`.
-        #[derive(Clone, Default, serde::Deserialize)]
+        #[derive(Clone, Debug, Default, serde::Deserialize)]
         #[serde(deny_unknown_fields, default)]
         pub struct Config {
             $(

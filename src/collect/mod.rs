@@ -103,7 +103,7 @@ pub trait Collector: Send + Sync + 'static {
 /// What the list asks of a collector's type.
 pub trait Declare: Collector + Sized {
     /// Its section: `deny_unknown_fields`, a default for every field, and a field `schedule`.
-    type Config: DeserializeOwned + Default + Clone + Send + Sync + 'static;
+    type Config: DeserializeOwned + Default + Clone + std::fmt::Debug + Send + Sync + 'static;
 
     /// The names besides its own that `collect[]` takes: its parts.
     const PARTS: &'static [&'static str];

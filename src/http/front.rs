@@ -136,7 +136,8 @@ impl Front {
         if status != StatusCode::UNAUTHORIZED {
             return refusal;
         }
-        if let Some(Peer::Address(address)) = peer {
+        // Only who guesses: a browser's first request comes without credentials, and this answer makes it ask for them.
+        if let (Denied::Wrong, Some(Peer::Address(address))) = (denied, peer) {
             tokio::time::sleep(self.throttle.failed(address)).await;
         }
         refusal
@@ -222,6 +223,24 @@ fn dressed(mut response: Response) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::routing::post;
+    use std::net::Ipv4Addr;
+
+    #[tokio::test]
+    async fn a_panic_on_the_webhook_is_answered_503_and_elsewhere_500() {
+        async fn doomed() {
+            panic!("this handler is broken");
+        }
+        let front = Front::new(Access::default(), Work::default(), TimeZone::UTC, &Telemetry::new());
+        let routes = Router::new().route("/webhook/alerts", post(doomed)).route("/api/x", post(doomed));
+        for (path, status, class) in [("/webhook/alerts", 503, "webhook"), ("/api/x", 500, "api")] {
+            let request =
+                Request::post(path).header("host", "localhost").extension(Peer::Address(Ipv4Addr::LOCALHOST.into()));
+            let response = front.answer(routes.clone(), request.body(Body::empty()).unwrap()).await;
+            assert_eq!(response.status(), status, "{path}");
+            assert_eq!(front.panics.with_label_values(&[class]).get(), 1);
+        }
+    }
 
     #[test]
     fn a_prefix_is_taken_off_whole_segments_only() {

@@ -83,14 +83,13 @@ impl Member {
         let all = annotations.chain(labels).chain(links).filter(|(_, value)| !value.is_empty());
         let (mut pairs, mut left_out) = (Vec::new(), 0);
         for (name, value) in all {
-            let pair = Pair { name: visible(name, 100), value: visible(value, VALUE) };
-            let size = pair.name.len() + pair.value.len();
-            if pairs.len() < PAIRS && size <= *budget {
-                *budget -= size;
-                pairs.push(pair);
-            } else {
+            if pairs.len() == PAIRS || *budget == 0 {
                 left_out += 1;
+                continue;
             }
+            let pair = Pair { name: visible(name, 100), value: visible(value, VALUE) };
+            *budget = budget.saturating_sub(pair.name.len() + pair.value.len());
+            pairs.push(pair);
         }
         let name = if episode.name().is_empty() { "(no alertname)" } else { episode.name() };
         Self {

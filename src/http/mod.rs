@@ -21,12 +21,13 @@ mod scrape;
 pub mod server;
 mod stream;
 mod throttle;
+pub mod webhook;
 
 pub use front::Front;
 pub use refusal::Refusal;
 pub use stream::Patience;
 
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -59,12 +60,19 @@ pub struct Api {
     pub journal: Journal,
     /// What is kept; `None` in the role of an exporter.
     pub store: Option<Arc<dyn Store>>,
-    /// What the configuration decides about alerts; replaced by a reload.
-    pub policy: RwLock<Arc<Policy>>,
+    /// What the posts of alerts share.
+    pub gate: webhook::Gate,
     /// The engine of the collectors.
     pub scraper: Arc<dyn Scraper>,
     /// What only `app` can do.
     pub control: Arc<dyn Control>,
+}
+
+impl Api {
+    /// What the configuration in use decides about alerts.
+    pub fn policy(&self) -> Arc<Policy> {
+        self.control.policy()
+    }
 }
 
 /// What a scraper asks for.
@@ -88,9 +96,6 @@ pub trait Scraper: Send + Sync + 'static {
     /// # Errors
     /// A name that is no collector and no part: the text names the valid ones.
     async fn scrape(&self, request: ScrapeRequest, format: Format, out: &mut Vec<u8>) -> Result<(), String>;
-
-    /// The state of the last run of each collector.
-    fn facts(&self) -> Arc<Facts>;
 }
 
 /// What the routes ask of the application as a whole.
@@ -98,6 +103,9 @@ pub trait Scraper: Send + Sync + 'static {
 pub trait Control: Send + Sync + 'static {
     /// What is not ready yet, or no longer; empty when everything is.
     fn unready(&self) -> Vec<String>;
+
+    /// What the configuration in use decides about alerts.
+    fn policy(&self) -> Arc<Policy>;
 
     /// The services' states, those of the store and the channels included.
     async fn health(&self) -> Facts;
@@ -128,6 +136,7 @@ pub fn router(api: Arc<Api>, front: &Arc<Front>, listener: Listener) -> Router {
         .merge(pages::routes())
         .merge(records::routes())
         .merge(scrape::routes())
+        .merge(webhook::routes())
         .fallback(records::nothing_here)
         .method_not_allowed_fallback(records::not_this_method)
         .layer(Extension(Arc::clone(front)))

@@ -1,3 +1,5 @@
-//! TLS, and the small HTTPS client.
+//! TLS, dialling, and the small HTTPS client.
 
 pub mod client;
+pub mod dial;
+pub mod tls;

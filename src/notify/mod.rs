@@ -3,15 +3,31 @@
 //! A notifier is one file here and one line in the list: the line yields the module, the section
 //! `[notify.KIND.NAME]`, its row in the documents, and its run through the conformance kit.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use async_trait::async_trait;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::clock::Clock;
-use crate::config::{Environment, HttpUrl, Problems};
+use crate::config::{Environment, HttpUrl, Problem, Problems};
 use crate::net::client::Client;
 use crate::store::Delivery;
+
+mod backoff;
+mod credential;
+pub mod deliver;
+pub mod render;
+mod reply;
+pub mod templates;
+mod text;
+mod trial;
+mod wire;
+
+pub use trial::test;
 
 /// How an attempt failed, and so what follows: the decision is in the type.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -59,8 +75,44 @@ pub trait Declare: Notifier + Sized {
     /// What is wrong with its section beyond its syntax; keys relative to the section.
     fn check(config: &Self::Config, problems: &mut Problems);
 
+    /// How often and how long; the worker keeps to it.
+    fn limits(_config: &Self::Config) -> Limits {
+        Limits::default()
+    }
+
     /// Builds it. Reads secrets from their files; opens nothing else.
     fn build(config: &Self::Config, deps: &Deps) -> anyhow::Result<Self>;
+}
+
+/// How much a channel takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Sends at the same time.
+    pub parallel: usize,
+    /// From the start of one send to the start of the next, at least.
+    pub pace: Duration,
+    /// A send that takes longer is cut off. Notifiers have shorter limits of their own, because only they know whether
+    /// the message was on its way.
+    pub timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { parallel: 4, pace: Duration::ZERO, timeout: Duration::from_mins(1) }
+    }
+}
+
+/// A configured channel, ready to send.
+#[derive(Clone)]
+pub struct Channel {
+    /// Its name: what routes, metrics and the outbox call it.
+    pub name: String,
+    /// Its kind: the notifier's name in the list.
+    pub kind: &'static str,
+    /// What sends.
+    pub notifier: Arc<dyn Notifier>,
+    /// How much it takes.
+    pub limits: Limits,
 }
 
 /// What a notifier may be built with.
@@ -74,4 +126,98 @@ pub struct Deps {
     pub external_url: Option<HttpUrl>,
     /// The zone in which people read times.
     pub zone: jiff::tz::TimeZone,
+}
+
+/// The list: each line yields a module, the sections `[notify.KIND.NAME]`, and what follows from them.
+macro_rules! notifiers {
+    ($($kind:ident => $notifier:ty,)+) => {
+        $(pub mod $kind;)+
+
+        /// The kinds, as sections, documents and logs call them.
+        pub const KINDS: &[&str] = &[$(stringify!($kind)),+];
+
+        /// The section `[notify]`: channels by kind and name.
+        #[derive(Clone, Debug, Default, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        #[expect(missing_docs, reason = "the kinds document themselves")]
+        pub struct Config {
+            $(pub $kind: BTreeMap<String, <$notifier as Declare>::Config>,)+
+        }
+
+        impl Config {
+            /// What is wrong beyond the syntax; keys relative to the section `[notify]`.
+            pub fn check(&self, problems: &mut Problems) {
+                self.check_names(problems);
+                $(for (name, section) in &self.$kind {
+                    problems.within(&format!("{}.{name}", stringify!($kind)), |inner| {
+                        <$notifier as Declare>::check(section, inner);
+                    });
+                })+
+            }
+
+            /// With the channels that the environment asks for, named after their kinds. A kind that has sections
+            /// keeps to them: a file says more than a variable. What is set but not usable becomes a problem.
+            #[must_use]
+            pub fn with_environment(&self, environment: &Environment, problems: &mut Problems) -> Self {
+                let mut all = self.clone();
+                $(if all.$kind.is_empty() {
+                    if let Some(section) = <$notifier as Declare>::from_environment(environment, problems) {
+                        all.$kind.insert(stringify!($kind).to_owned(), section);
+                    }
+                })+
+                all
+            }
+
+            /// Every channel's kind and name, by kind in the list's order.
+            pub fn names(&self) -> Vec<(&'static str, &str)> {
+                let mut names = Vec::new();
+                $(names.extend(self.$kind.keys().map(|name| (stringify!($kind), name.as_str())));)+
+                names
+            }
+        }
+
+        /// Builds all channels: the configured ones, and those of the environment.
+        ///
+        /// # Errors
+        /// A credential's file cannot be read, or what [`Config::check`] would have reported.
+        pub fn build(config: &Config, environment: &Environment, deps: &Deps) -> anyhow::Result<Vec<Channel>> {
+            let all = config.with_environment(environment, &mut Problems::default());
+            let mut channels = Vec::new();
+            $(for (name, section) in &all.$kind {
+                let kind = stringify!($kind);
+                let notifier = <$notifier as Declare>::build(section, deps)
+                    .with_context(|| format!("channel `{name}` ({kind})"))?;
+                let limits = <$notifier as Declare>::limits(section);
+                channels.push(Channel { name: name.clone(), kind, notifier: Arc::new(notifier), limits });
+            })+
+            Ok(channels)
+        }
+    };
+}
+
+notifiers! {
+    console => console::Console,
+    email => email::Email,
+    file => file::File,
+    slack => slack::Slack,
+    webhook => webhook::Webhook,
+}
+
+impl Config {
+    /// Names are labels, file names and words on a command line, and one name is one channel.
+    fn check_names(&self, problems: &mut Problems) {
+        let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+        for (kind, name) in self.names() {
+            let key = format!("{kind}.{name}");
+            let sane = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
+            if name.is_empty() || name.len() > 63 || !name.chars().all(sane) {
+                let hint = "use up to 63 lower-case letters, digits, `-` and `_`";
+                problems.push(Problem::error(&key, "is no name for a channel").hint(hint));
+            }
+            if let Some(other) = seen.insert(name, kind) {
+                let message = format!("the name `{name}` is taken by `{other}.{name}`");
+                problems.push(Problem::error(&key, message).hint("routes name channels without their kind"));
+            }
+        }
+    }
 }

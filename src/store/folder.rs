@@ -30,6 +30,11 @@ pub fn lock(folder: &Path) -> Result<Lock, StoreError> {
     }
 }
 
+/// Whether something is kept in a data folder.
+pub fn exists(folder: &Path) -> bool {
+    connect::file(folder).exists()
+}
+
 /// Puts the backup `from` in the place of a folder's database. At any moment the folder holds either what was there or
 /// the backup, whole.
 ///

@@ -14,7 +14,7 @@ use crate::alert::policy::Policy;
 use crate::alert::{Counts, Incident, Kind, Post, Quarantined};
 
 pub mod heartbeats;
-pub use folder::{Lock, lock, restore};
+pub use folder::{Lock, exists, lock, restore};
 pub use sqlite::SqliteStore;
 
 mod folder;

@@ -18,6 +18,7 @@ use tower_service::Service;
 use crate::support::site::{Setup, Site};
 
 mod command;
+mod crash;
 mod journal;
 mod people;
 mod push;

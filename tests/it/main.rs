@@ -6,13 +6,13 @@
     clippy::panic,
     clippy::string_slice,
     clippy::disallowed_methods,
-    missing_docs,
     reason = "a test may fail loudly and may run other programs; clippy's allow-in-tests reaches only #[test] functions"
 )]
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod access;
 mod agents;
 mod alertmanager;
 mod assets;
@@ -24,6 +24,7 @@ mod dependencies;
 mod engine;
 mod heartbeats;
 mod host;
+mod pages;
 mod rules;
 mod server;
 mod store;

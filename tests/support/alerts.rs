@@ -2,12 +2,10 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use tidewatch::alert::policy::Policy;
 use tidewatch::alert::route::Routes;
-use tidewatch::alert::severity::Severities;
 use tidewatch::alert::{Alert, Fingerprint, Labels, Post};
 use tidewatch::clock::Clock;
 use tidewatch::store::{SqliteStore, Store, StoreError};
@@ -64,13 +62,8 @@ pub(crate) fn post(alerts: Vec<Alert>) -> Post {
 
 /// Everything to all of `channels`, with the times that are usual.
 pub(crate) fn policy(channels: &[&str]) -> Arc<Policy> {
-    Arc::new(Policy {
-        routes: Routes::everything(channels.iter().map(ToString::to_string).collect()),
-        severities: Severities::default(),
-        dedup: Duration::from_mins(10),
-        cooldown: Duration::from_mins(15),
-        hold: Duration::from_secs(30),
-    })
+    let routes = Routes::everything(channels.iter().map(ToString::to_string).collect());
+    Arc::new(Policy { routes, ..Policy::default() })
 }
 
 /// Opens the store of a folder as a process does that starts.

@@ -48,10 +48,6 @@ impl Scraper for FakeScraper {
         out.extend_from_slice(self.text.lock().unwrap().as_bytes());
         Ok(())
     }
-
-    fn facts(&self) -> Arc<Facts> {
-        Arc::new(Facts::default())
-    }
 }
 
 #[derive(Default)]
@@ -66,6 +62,10 @@ pub(crate) struct FakeControl {
 impl Control for FakeControl {
     fn unready(&self) -> Vec<String> {
         self.unready.lock().unwrap().clone()
+    }
+
+    fn policy(&self) -> Arc<Policy> {
+        Arc::default()
     }
 
     async fn health(&self) -> Facts {

@@ -2,20 +2,18 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use tempfile::TempDir;
 use tidewatch::agents::{Registry, Settings};
-use tidewatch::alert::policy::Policy;
-use tidewatch::alert::route::Routes;
-use tidewatch::alert::severity::Severities;
 use tidewatch::clock::Clock;
 use tidewatch::http::access::Access;
 use tidewatch::http::control::ControlSocket;
 use tidewatch::http::limit::Work;
 use tidewatch::http::server::{Limits, Server};
+use tidewatch::http::webhook::Gate;
 use tidewatch::http::{Api, Front, Listener, Patience, router};
 use tidewatch::metrics::Batch;
 use tidewatch::metrics::expose::{self, Format};
@@ -77,13 +75,6 @@ impl Site {
         let telemetry = Telemetry::new();
         let tasks = Tasks::new(&telemetry);
         let (scraper, control, store) = <(Arc<FakeScraper>, Arc<FakeControl>, Arc<FakeStore>)>::default();
-        let policy = Policy {
-            routes: Routes::default(),
-            severities: Severities::default(),
-            dedup: Duration::from_mins(10),
-            cooldown: Duration::from_mins(15),
-            hold: Duration::from_secs(30),
-        };
         let folder = tempfile::tempdir().unwrap();
         let data = setup.folder.as_deref().unwrap_or(folder.path());
         let clock = Clock::manual(setup.now.parse().unwrap());
@@ -96,7 +87,7 @@ impl Site {
             agents,
             journal,
             store: setup.store.then(|| Arc::clone(&store) as _),
-            policy: RwLock::new(Arc::new(policy)),
+            gate: Gate::new(&telemetry),
             scraper: Arc::clone(&scraper) as _,
             control: Arc::clone(&control) as _,
         });

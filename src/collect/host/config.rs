@@ -1,6 +1,6 @@
 //! The section `[collectors.host]`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -62,6 +62,13 @@ impl Default for HostConfig {
 }
 
 impl HostConfig {
+    /// Reads the host where its `/` is mounted in a container, with its `/proc` and `/sys` below.
+    pub fn below(&mut self, root: &Path) {
+        self.procfs = root.join("proc");
+        self.sysfs = root.join("sys");
+        root.clone_into(&mut self.rootfs);
+    }
+
     pub(super) fn roots(&self) -> Roots {
         Roots { procfs: self.procfs.clone(), sysfs: self.sysfs.clone(), rootfs: self.rootfs.clone() }
     }

@@ -32,6 +32,9 @@ const TICKS_PER_SECOND: f64 = 100.0;
 /// When idle time falls by this much, the processor was taken out and put back, and all its counters begin anew.
 const RESET: u64 = 300;
 
+/// The use is computed over at least this long: over a second, every start of a program looks like a busy processor.
+const WINDOW: u64 = 1_000;
+
 /// Ticks in each column.
 type Ticks = [u64; 10];
 
@@ -94,8 +97,8 @@ impl Part for Cpu {
 }
 
 impl Seen {
-    /// Computes the share of the time since an earlier run in which the processors did something. Runs that follow
-    /// each other within a second of the processors' time tell too little: the earlier value stays.
+    /// Computes the share of the time since an earlier run in which the processors did something. Within the window the
+    /// earlier value stays.
     fn total(&mut self, now: Ticks) {
         let sum = |ticks: &Ticks| ticks.iter().take(MODES.len()).fold(0_u64, |sum, ticks| sum.saturating_add(*ticks));
         let first = self.total == Ticks::default();
@@ -103,7 +106,7 @@ impl Seen {
         match (passed, idle) {
             (Some(passed), Some(idle)) if !first => {
                 let processors = self.told.len().max(1) as u64;
-                if passed < processors * TICKS_PER_SECOND as u64 {
+                if passed < processors * WINDOW {
                     return;
                 }
                 self.busy = Some(1.0 - idle as f64 / passed as f64);
@@ -165,12 +168,14 @@ mod tests {
     fn use_is_the_share_of_time_that_was_not_idle() {
         let mut seen = Seen::default();
         let at = |busy, idle| [busy, 0, 0, idle, 0, 0, 0, 0, 0, 0];
-        seen.total(at(100, 1000));
+        seen.total(at(100, 10_000));
         assert_eq!(seen.busy, None);
-        seen.total(at(175, 1025));
+        seen.total(at(850, 10_250));
         assert_eq!(seen.busy, Some(0.75));
-        seen.total(at(176, 1026));
+        seen.total(at(1_848, 10_251));
         assert_eq!(seen.busy, Some(0.75), "too short a time");
+        seen.total(at(1_850, 10_250));
+        assert_eq!(seen.busy, Some(1.0));
         seen.total(at(5, 10));
         assert_eq!(seen.busy, None, "the counters began anew");
     }

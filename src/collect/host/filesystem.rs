@@ -56,6 +56,9 @@ pub(super) const TYPES_EXCLUDED: &str = "^(autofs|binfmt_misc|bpf|cgroup2?|confi
 /// The label's value for a mount that does not answer, in node_exporter's words.
 const TIMEOUT: &str = "mountpoint timeout";
 
+/// Another user's private mount: we may not ask it, and nothing is wrong with it.
+const DENIED: &str = "permission denied";
+
 /// A mount that the filters take.
 struct Taken {
     mount: Mount,
@@ -143,7 +146,9 @@ impl Part for Filesystems {
             run.batch.push(&DEVICE_ERROR, &labels, f64::from(answer.is_err()));
             run.batch.push(&READ_ONLY, &labels, f64::from(mount.read_only));
             let Ok(space) = answer else {
-                run.findings.silent_mount(point, error);
+                if error != DENIED {
+                    run.findings.silent_mount(point, error);
+                }
                 continue;
             };
             run.batch.push(&SIZE, &labels, space.size as f64);

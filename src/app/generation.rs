@@ -1,0 +1,84 @@
+//! What a reload replaces: the engine of the collectors, the channels with their workers, and the policy.
+
+use std::sync::{Arc, Mutex};
+
+use super::settings::Validated;
+use crate::agents::Registry;
+use crate::alert::policy::Policy;
+use crate::clock::Clock;
+use crate::collect::{self, scrape::Engine};
+use crate::config::Environment;
+use crate::net::client::Client;
+use crate::notify::{self, Channel, deliver};
+use crate::store::Store;
+use crate::task::Tasks;
+use crate::telemetry::Telemetry;
+
+/// What outlives reloads, and a generation is built with.
+pub(super) struct Parts {
+    pub(super) clock: Clock,
+    pub(super) tasks: Tasks,
+    pub(super) telemetry: Telemetry,
+    pub(super) environment: Environment,
+    pub(super) agents: Arc<Mutex<Registry>>,
+    pub(super) store: Option<Arc<dyn Store>>,
+    pub(super) meters: deliver::Meters,
+}
+
+/// Everything that was built from one configuration.
+pub(super) struct Generation {
+    pub(super) validated: Validated,
+    pub(super) policy: Arc<Policy>,
+    pub(super) channels: Vec<Channel>,
+    pub(super) engine: Engine,
+    tasks: Tasks,
+    workers: Mutex<Option<deliver::Workers>>,
+}
+
+impl Generation {
+    /// Builds all of it; starts nothing.
+    ///
+    /// # Errors
+    /// A credential's file, or the system's certificates, cannot be read.
+    pub(super) fn build(validated: Validated, parts: &Parts) -> anyhow::Result<Self> {
+        let settings = &validated.settings;
+        let channels = if settings.role.receives() {
+            let deps = notify::Deps {
+                clock: parts.clock.clone(),
+                client: Client::new()?,
+                external_url: settings.external_url.clone(),
+                zone: validated.zone.clone(),
+            };
+            notify::build(&settings.notify, &parts.environment, &deps)?
+        } else {
+            Vec::new()
+        };
+        // What can fail is done: from here the shared registry takes the new settings.
+        let tasks = parts.tasks.group();
+        let deps =
+            collect::Deps { clock: parts.clock.clone(), tasks: tasks.clone(), agents: Arc::clone(&parts.agents) };
+        let mut entries = collect::build(&settings.collectors, &deps);
+        // Heartbeats are watched in every role: whoever receives them shows them.
+        entries.retain(|entry| settings.role.exports() || entry.name == "agents");
+        let engine = Engine::new(entries, parts.clock.clone(), tasks.clone(), &parts.telemetry);
+        let policy = Arc::new(validated.policy.clone());
+        Ok(Self { validated, policy, channels, engine, tasks, workers: Mutex::new(None) })
+    }
+
+    /// Starts the workers and the engine's own runs.
+    pub(super) fn start(&self, parts: &Parts) {
+        self.engine.keep_fresh(self.validated.settings.scrape.idle.0);
+        if let Some(store) = &parts.store {
+            let (store, meters) = (Arc::clone(store), parts.meters.clone());
+            let post = deliver::Post { store, tasks: self.tasks.clone(), clock: parts.clock.clone(), meters };
+            *self.workers.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
+                Some(deliver::start(&self.channels, &post));
+        }
+    }
+
+    /// Lets the workers finish what they are sending, and ends the rest.
+    pub(super) fn end(&self) {
+        drop(self.workers.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take());
+        self.tasks.stop();
+    }
+}

@@ -1,0 +1,201 @@
+//! What stands behind the routes: scrapes, health, reloads.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::condition;
+use super::generation::{Generation, Parts};
+use super::readiness::Readiness;
+use super::settings::{Flags, Validated};
+use crate::alert::policy::Policy;
+use crate::collect::scrape::patience;
+use crate::facts::Facts;
+use crate::http::access::Access;
+use crate::http::{Control, Front, ScrapeRequest, Scraper};
+use crate::metrics::expose::{self, Format};
+use crate::metrics::{Batch, Desc};
+use crate::notify;
+use crate::store::{Condition, StoreError};
+use crate::telemetry::LogLevel;
+
+static RELOADED: Desc = Desc::gauge(
+    "tidewatch_config_last_reload_successful",
+    "Whether the last reload of the configuration succeeded.",
+    &[],
+);
+static RELOADED_AT: Desc = Desc::gauge(
+    "tidewatch_config_last_reload_success_timestamp_seconds",
+    "When the configuration in use was read.",
+    &[],
+);
+
+/// The program as its routes see it.
+pub(super) struct Shared {
+    pub(super) parts: Parts,
+    pub(super) front: Arc<Front>,
+    pub(super) readiness: Readiness,
+    pub(super) flags: Flags,
+    pub(super) log_level: Option<LogLevel>,
+    generation: RwLock<Arc<Generation>>,
+    /// Whether the last reload succeeded, and when one last did.
+    reloaded: RwLock<(bool, Timestamp)>,
+    /// One reload at a time.
+    reloading: tokio::sync::Mutex<()>,
+}
+
+/// The families that exist without a registry, for the documentation.
+pub(super) fn descs() -> Vec<&'static Desc> {
+    [&RELOADED, &RELOADED_AT].into_iter().chain(condition::DESCS).collect()
+}
+
+impl Shared {
+    pub(super) fn new(
+        parts: Parts,
+        front: Arc<Front>,
+        readiness: Readiness,
+        flags: Flags,
+        log_level: Option<LogLevel>,
+        generation: Generation,
+    ) -> Self {
+        let reloaded = RwLock::new((true, parts.clock.now()));
+        let generation = RwLock::new(Arc::new(generation));
+        let reloading = tokio::sync::Mutex::default();
+        Self { parts, front, readiness, flags, log_level, generation, reloaded, reloading }
+    }
+
+    /// What is in use.
+    pub(super) fn generation(&self) -> Arc<Generation> {
+        Arc::clone(&self.generation.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn condition(&self) -> Option<Result<Condition, StoreError>> {
+        match &self.parts.store {
+            Some(store) => {
+                let channels = &self.generation().validated.channels;
+                Some(store.condition().await.map(|condition| condition::complete(condition, channels)))
+            }
+            None => None,
+        }
+    }
+
+    /// The program's own samples: counters, the store's condition, the reload's outcome.
+    fn own(&self, condition: Option<&Result<Condition, StoreError>>) -> Batch {
+        let mut batch = Batch::new();
+        self.parts.telemetry.collect(&mut batch);
+        let (successful, at) = *self.reloaded.read().unwrap_or_else(PoisonError::into_inner);
+        batch.push(&RELOADED, &[], f64::from(u8::from(successful)));
+        batch.push(&RELOADED_AT, &[], at.as_duration().as_secs_f64());
+        if let Some(condition) = condition {
+            condition::push(condition.as_ref(), self.parts.clock.now(), &mut batch);
+        }
+        batch
+    }
+
+    /// Reads the configuration anew; on an error nothing has changed.
+    fn replace(&self) -> Result<(), String> {
+        let validated =
+            Validated::load(&self.flags, &self.parts.environment).map_err(|problems| problems.to_string())?;
+        let settings = &validated.settings;
+        let access = Access {
+            token: validated.token.clone(),
+            protect_metrics: settings.access.protect_metrics,
+            external_url: settings.external_url.clone(),
+        };
+        let level = settings.log.level.clone();
+        let old = self.generation();
+        for key in old.validated.needs_restart(&validated) {
+            tracing::warn!(key, "the change needs a restart: until then the old value stands");
+        }
+        // Last of what can fail: it is undone by nothing, and changes nothing else.
+        let generation = Generation::build(validated, &self.parts).map_err(|error| format!("{error:#}"))?;
+        if let Some(handle) = &self.log_level {
+            handle.set(&level).map_err(|error| error.to_string())?;
+        }
+        self.front.replace_access(access);
+        let generation = Arc::new(generation);
+        generation.start(&self.parts);
+        *self.generation.write().unwrap_or_else(PoisonError::into_inner) = generation;
+        old.end();
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Scraper for Shared {
+    async fn scrape(&self, request: ScrapeRequest, format: Format, out: &mut Vec<u8>) -> Result<(), String> {
+        let generation = self.generation();
+        let (engine, settings) = (&generation.engine, &generation.validated.settings);
+        let selection = engine.everything().bound(&request.bound);
+        let selection = selection.narrowed(&request.collect, &request.exclude).map_err(|error| error.to_string())?;
+        let patience = patience(request.timeout, settings.scrape.timeout.0);
+        // A filter asks for collectors: only a whole scrape has our own samples, so that no job has them twice.
+        let whole = request.bound.is_empty() && request.collect.is_empty() && request.exclude.is_empty();
+        let (scrape, own) = tokio::join!(engine.scrape(&selection, patience), async {
+            if whole { Some(self.own(self.condition().await.as_ref())) } else { None }
+        });
+        let batches: Vec<&Batch> = scrape.batches().into_iter().chain(&own).collect();
+        for dropped in expose::write(&batches, format, out) {
+            tracing::debug!(?dropped, "left out of the exposition");
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Control for Shared {
+    fn unready(&self) -> Vec<String> {
+        let mut missing = self.readiness.missing();
+        if self.parts.tasks.is_stopping() {
+            missing.push("tidewatch is stopping".into());
+        }
+        missing
+    }
+
+    fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.generation().policy)
+    }
+
+    async fn health(&self) -> Facts {
+        let generation = self.generation();
+        let last = generation.engine.last();
+        let mut facts =
+            Facts { services: last.services().cloned().collect(), agents: last.agents().cloned().collect() };
+        if let Some(condition) = self.condition().await {
+            facts.services.extend(condition::services(condition.as_ref(), self.parts.clock.now()));
+        }
+        facts
+    }
+
+    async fn reload(&self) -> Result<(), String> {
+        let _one = self.reloading.lock().await;
+        let outcome = self.replace();
+        let mut reloaded = self.reloaded.write().unwrap_or_else(PoisonError::into_inner);
+        match &outcome {
+            Ok(()) => {
+                *reloaded = (true, self.parts.clock.now());
+                tracing::info!("the configuration was read anew");
+            }
+            Err(problems) => {
+                reloaded.0 = false;
+                tracing::error!("the configuration was not read anew, the old one stands:\n{problems}");
+            }
+        }
+        outcome
+    }
+
+    async fn test_notify(&self, channel: &str) -> Value {
+        let generation = self.generation();
+        let Some(found) = generation.channels.iter().find(|found| found.name == channel) else {
+            let names: Vec<&str> = generation.channels.iter().map(|channel| channel.name.as_str()).collect();
+            let message = format!("there is no channel `{channel}`; there are: {}", names.join(", "));
+            return json!({ "status": "error", "error": message });
+        };
+        match notify::test(found, self.parts.clock.now()).await {
+            Ok(()) => json!({ "status": "ok", "message": format!("{channel}: delivered") }),
+            Err(error) => json!({ "status": "error", "error": format!("{channel}: {error}"), "reason": error.reason }),
+        }
+    }
+}

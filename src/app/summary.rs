@@ -1,0 +1,119 @@
+//! What the start prints: what was found, what is served, what is not watched, and what to try next.
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+
+use super::settings::{Role, Validated};
+use crate::config::Environment;
+
+/// What this version cannot watch yet, by the variables that would name it.
+const UNWATCHED: [(&str, &[&str]); 4] = [
+    ("PostgreSQL", &["DATABASE_URL", "DATA_SOURCE_NAME", "DATA_SOURCE_URI"]),
+    ("Redis", &["REDIS_URL", "REDIS_ADDR"]),
+    ("the OpenClaw gateway", &["OPENCLAW_GATEWAY_URL"]),
+    ("LiteLLM", &["LITELLM_URL"]),
+];
+
+/// The socket of the local container engine.
+const DOCKER: &str = "/var/run/docker.sock";
+
+/// The lines, without a newline at the end.
+pub(super) fn of(
+    validated: &Validated,
+    environment: &Environment,
+    addresses: &[SocketAddr],
+    data_dir: &Path,
+) -> String {
+    let mut text = String::new();
+    match write(&mut text, validated, environment, addresses, data_dir) {
+        // Writing to a string cannot fail.
+        Ok(()) | Err(std::fmt::Error) => text.trim_end().to_owned(),
+    }
+}
+
+fn write(
+    text: &mut String,
+    validated: &Validated,
+    environment: &Environment,
+    addresses: &[SocketAddr],
+    data_dir: &Path,
+) -> std::fmt::Result {
+    let settings = &validated.settings;
+    let role = match settings.role {
+        Role::Both => "exporter and receiver",
+        Role::Exporter => "exporter",
+        Role::Receiver => "receiver",
+    };
+    writeln!(text, "tidewatch {} is ready ({role}), data in {}", env!("CARGO_PKG_VERSION"), data_dir.display())?;
+    let Some(main) = addresses.first().map(|address| reachable(*address)) else { return Ok(()) };
+    writeln!(text, "\nserved")?;
+    writeln!(text, "  http://{main}/metrics           for Prometheus")?;
+    if settings.role.receives() {
+        writeln!(text, "  http://{main}/webhook/alerts    for Alertmanager")?;
+    }
+    writeln!(text, "  http://{main}/                  this instance, for people")?;
+    for (address, (_, collectors)) in addresses.iter().zip(&validated.addresses).skip(1) {
+        let which = if collectors.is_empty() { "everything".to_owned() } else { collectors.join(", ") };
+        writeln!(text, "  http://{}/metrics           {which}", reachable(*address))?;
+    }
+    writeln!(text, "\nwatched")?;
+    let expected = settings.collectors.agents.settings().expected.len();
+    writeln!(text, "  agents      by heartbeats; {expected} expected by the configuration")?;
+    if settings.role.exports() && settings.collectors.host.schedule.enabled {
+        writeln!(text, "  host        {}", settings.collectors.host.rootfs.display())?;
+    }
+    if settings.role.receives() {
+        writeln!(text, "\nnotified\n  {}", validated.channels.join(", "))?;
+    }
+    let mut unwatched: Vec<String> = UNWATCHED
+        .iter()
+        .map(|(name, variables)| {
+            let set = variables.iter().find(|name| environment.get(name).is_some());
+            set.map_or_else(|| (*name).to_owned(), |variable| format!("{name} ({variable} is set)"))
+        })
+        .collect();
+    unwatched.push(if Path::new(DOCKER).exists() {
+        format!("containers ({DOCKER} is there)")
+    } else {
+        "containers".into()
+    });
+    writeln!(text, "\nnot watched: this version has no collector yet for\n  {}", unwatched.join(", "))?;
+    for key in unused(validated) {
+        writeln!(text, "  not used in this role: {key}")?;
+    }
+    writeln!(text, "\ntry next")?;
+    let token = if validated.token.is_some() { " -H \"Authorization: Bearer $TIDEWATCH_TOKEN\"" } else { "" };
+    writeln!(text, "  curl -X POST{token} http://{main}/api/v1/agents/steward/heartbeat")?;
+    writeln!(text, "  {}", health(settings.data_dir.as_path()))
+}
+
+fn health(data_dir: &Path) -> String {
+    if data_dir == Path::new("tidewatch-data") {
+        "tidewatch health".into()
+    } else {
+        format!("tidewatch health --data-dir {}", data_dir.display())
+    }
+}
+
+/// Sections that the role does not use.
+fn unused(validated: &Validated) -> Vec<&'static str> {
+    let settings = &validated.settings;
+    let mut unused = Vec::new();
+    if !settings.role.receives() {
+        unused.extend((validated.channels.len() > settings.notify.console.len()).then_some("notify"));
+        unused.extend((!settings.routes.is_empty()).then_some("routes"));
+        unused.extend((!settings.sources.is_empty()).then_some("sources"));
+    }
+    unused
+}
+
+/// The address as somebody on this machine types it.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}

@@ -1,0 +1,128 @@
+//! `tidewatch outbox list|show|replay|discard`
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::client::Client;
+use super::{Context, Failure, block_on, say};
+use crate::store::{OutboxRow, Subject};
+
+/// Look at messages on their way, and at those that could not be delivered
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  tidewatch outbox list --dead\n  tidewatch outbox show 17\n  tidewatch outbox replay 17 --note 'token renewed'\n  tidewatch outbox discard 17 --note 'channel is gone'"
+)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List rows, newest first
+    List {
+        /// Only the dead ones: what could not be delivered
+        #[arg(long, conflicts_with = "state")]
+        dead: bool,
+        /// Only rows in this state: pending, delivered, superseded, dead, discarded, suppressed
+        #[arg(long)]
+        state: Option<String>,
+        /// Only rows of this channel
+        #[arg(long)]
+        channel: Option<String>,
+        /// At most so many
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one row whole
+    Show {
+        /// Its number
+        id: i64,
+    },
+    /// Send a dead row again; a second time does nothing and says so
+    Replay {
+        /// Its number
+        id: i64,
+        /// Why, for the audit
+        #[arg(long, default_value = "")]
+        note: String,
+    },
+    /// Give a row up
+    Discard {
+        /// Its number
+        id: i64,
+        /// Why, for the audit
+        #[arg(long, default_value = "")]
+        note: String,
+    },
+}
+
+pub(super) fn run(context: &Context, args: Args) -> Result<ExitCode, Failure> {
+    let client = context.server()?;
+    block_on(async {
+        match args.command {
+            Command::List { dead, state, channel, limit, json } => {
+                let state = if dead { Some("dead".to_owned()) } else { state };
+                let mut query = url::form_urlencoded::Serializer::new(String::new());
+                query.append_pair("limit", &limit.to_string());
+                for (name, value) in [("state", state), ("channel", channel)] {
+                    value.inspect(|value| {
+                        query.append_pair(name, value);
+                    });
+                }
+                let answer = client.get(&format!("/api/outbox?{}", query.finish())).await?;
+                if json {
+                    say(serde_json::to_string_pretty(&answer)?)?;
+                } else {
+                    list(&serde_json::from_value::<Vec<OutboxRow>>(answer)?)?;
+                }
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::Show { id } => {
+                say(serde_json::to_string_pretty(&client.get(&format!("/api/outbox/{id}")).await?)?)?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::Replay { id, note } => change(&client, id, "replay", &note).await,
+            Command::Discard { id, note } => change(&client, id, "discard", &note).await,
+        }
+    })
+}
+
+fn list(rows: &[OutboxRow]) -> Result<(), Failure> {
+    if rows.is_empty() {
+        return say("no such messages");
+    }
+    say(format_args!(
+        "{:>6}  {:<10}  {:<10}  {:<9}  {:<14}  {:>5}  {}",
+        "ID", "STATE", "CHANNEL", "KIND", "SUBJECT", "TRIES", "ERROR"
+    ))?;
+    for row in rows {
+        let subject = match &row.subject {
+            Subject::Incident(id) => format!("#{id}"),
+            Subject::Notice(kind) => kind.clone(),
+        };
+        let (state, kind) = (text(&row.state)?, text(&row.kind)?);
+        let error = row.error.as_deref().unwrap_or_default();
+        say(format_args!(
+            "{:>6}  {state:<10}  {:<10}  {kind:<9}  {subject:<14}  {:>5}  {error}",
+            row.id, row.channel, row.attempts
+        ))?;
+    }
+    Ok(())
+}
+
+/// A word as JSON has it, without the quotes.
+fn text(value: &impl serde::Serialize) -> Result<String, Failure> {
+    Ok(serde_json::to_value(value)?.as_str().unwrap_or_default().to_owned())
+}
+
+async fn change(client: &Client, id: i64, verb: &str, note: &str) -> Result<ExitCode, Failure> {
+    let answer = client.post(&format!("/api/outbox/{id}/{verb}"), &json!({ "note": note })).await?;
+    say(answer["message"].as_str().unwrap_or_default())?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,201 @@
+//! Alertmanager's webhooks. A 2xx means that all of it is committed and synced; what may succeed later is answered 503,
+//! because Alertmanager repeats 5xx within a flush and nothing else.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Query, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use http::{StatusCode, header};
+use prometheus::{HistogramVec, IntCounterVec};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::Api;
+use super::limit::{BodyError, Intake};
+use super::refusal::Refusal;
+use crate::alert::splitter::Broken;
+use crate::alert::webhook::{Limits, Parser};
+use crate::alert::{Counts, Post, Quarantined};
+use crate::store::Store;
+use crate::telemetry::Telemetry;
+
+/// The longest body that is read. One group of 20 000 alerts is 12 MB.
+const MOST_BODY: u64 = 64 << 20;
+/// All bodies together that wait for the store: beyond it, 503.
+const MOST_WAITING: usize = 96 << 20;
+/// How much of a body that could not be understood is kept.
+const KEPT: usize = 64 << 10;
+
+/// The routes, beside the others of [`super::router`].
+pub(super) fn routes() -> Router<Arc<Api>> {
+    Router::new().route("/webhook/alerts", post(alerts)).route("/webhook/watchdog", post(watchdog))
+}
+
+/// What all posts share: the budget of bytes, and the counters.
+pub struct Gate {
+    budget: Arc<Semaphore>,
+    requests: IntCounterVec,
+    alerts: IntCounterVec,
+    seconds: HistogramVec,
+}
+
+impl Gate {
+    /// With every failure counter at 0.
+    pub fn new(telemetry: &Telemetry) -> Self {
+        let requests = telemetry.counter(
+            "tidewatch_ingest_requests_total",
+            "Webhook posts, by the status of the answer.",
+            &["code", "source"],
+        );
+        for code in ["200", "400", "401", "503"] {
+            requests.with_label_values(&[code, "default"]);
+        }
+        let alerts =
+            telemetry.counter("tidewatch_ingest_alerts_total", "Alerts taken in, by what became of them.", &["result"]);
+        for (result, _) in results(&Counts::default()) {
+            alerts.with_label_values(&[result]);
+        }
+        let buckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+        let seconds = telemetry.histogram(
+            "tidewatch_ingest_seconds",
+            "Time from a webhook post's head to its answer.",
+            &[],
+            &buckets,
+        );
+        Self { budget: Arc::new(Semaphore::new(MOST_WAITING)), requests, alerts, seconds }
+    }
+}
+
+fn results(counts: &Counts) -> [(&'static str, u64); 7] {
+    [
+        ("opened", counts.opened),
+        ("repeated", counts.repeated),
+        ("closed", counts.closed),
+        ("stale", counts.stale),
+        ("held", counts.held),
+        ("quarantined", counts.quarantined),
+        ("truncated", counts.truncated),
+    ]
+}
+
+#[derive(Deserialize)]
+struct From {
+    source: Option<String>,
+}
+
+async fn alerts(State(api): State<Arc<Api>>, intake: Intake, Query(from): Query<From>, body: Body) -> Response {
+    answer(&api, intake, from, body, false).await
+}
+
+async fn watchdog(State(api): State<Arc<Api>>, intake: Intake, Query(from): Query<From>, body: Body) -> Response {
+    answer(&api, intake, from, body, true).await
+}
+
+async fn answer(api: &Api, intake: Intake, from: From, body: Body, is_watchdog: bool) -> Response {
+    let began = std::time::Instant::now();
+    let (source, label) = name(api, from.source);
+    let response = match take(api, &intake, &source, body, is_watchdog).await {
+        Ok(counts) => {
+            let accepted = counts.received - counts.repeated - counts.quarantined - counts.truncated;
+            let body = json!({ "status": "ok", "accepted": accepted, "duplicates": counts.repeated, "counts": counts });
+            (StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+        }
+        Err(refusal) => refusal.into_response(),
+    };
+    api.gate.requests.with_label_values(&[response.status().as_str(), &label]).inc();
+    api.gate.seconds.with_label_values::<&str>(&[]).observe(began.elapsed().as_secs_f64());
+    response
+}
+
+/// The source, half of each alert's identity, and its name in metrics: what is not configured counts as `other`.
+fn name(api: &Api, asked: Option<String>) -> (String, String) {
+    match asked.filter(|name| name != "default") {
+        None => ("default".into(), "default".into()),
+        Some(name) if api.policy().sources.contains(&name) => (name.clone(), name),
+        Some(_) => ("default".into(), "other".into()),
+    }
+}
+
+async fn take(api: &Api, intake: &Intake, source: &str, body: Body, is_watchdog: bool) -> Result<Counts, Refusal> {
+    let store = api.store.as_ref().ok_or_else(Refusal::no_store)?;
+    let mut read = Read::new(api);
+    let outcome = read.all(intake.open(body, MOST_BODY)).await?;
+    let _permit = intake.permit().await?;
+    let post = match outcome.and_then(|()| read.parser.finish(source)) {
+        Ok(post) => post,
+        Err(broken) => return Err(quarantine(store.as_ref(), source, read.head, broken).await?),
+    };
+    let counts = keep(api, store.as_ref(), source, post, is_watchdog).await?;
+    for (result, count) in results(&counts) {
+        api.gate.alerts.with_label_values(&[result]).inc_by(count);
+    }
+    Ok(counts)
+}
+
+async fn keep(
+    api: &Api,
+    store: &dyn Store,
+    source: &str,
+    mut post: Post,
+    is_watchdog: bool,
+) -> Result<Counts, Refusal> {
+    let alive = post.alerts.iter().any(|alert| alert.firing && (is_watchdog || alert.name() == "Watchdog"));
+    if alive {
+        store.watchdog(source).await?;
+    }
+    post.take_watchdogs();
+    if is_watchdog {
+        return Ok(Counts::default());
+    }
+    Ok(store.accept(post, api.policy()).await?.counts)
+}
+
+/// Keeps what could not be understood, and says why it is refused: the peer would send the same again.
+async fn quarantine(store: &dyn Store, source: &str, head: Vec<u8>, broken: Broken) -> Result<Refusal, Refusal> {
+    tracing::warn!(source, why = %broken, "a webhook's body could not be read; it is in quarantine");
+    store.quarantine(source, Quarantined { raw: head, why: broken.to_string() }).await?;
+    Ok(Refusal::bad(broken.to_string()))
+}
+
+/// A body on its way in.
+struct Read {
+    parser: Parser,
+    head: Vec<u8>,
+    budget: Arc<Semaphore>,
+    taken: Vec<OwnedSemaphorePermit>,
+}
+
+impl Read {
+    fn new(api: &Api) -> Self {
+        let parser = Parser::new(Limits::default(), api.clock.now());
+        Self { parser, head: Vec::new(), budget: Arc::clone(&api.gate.budget), taken: Vec::new() }
+    }
+
+    /// Reads to the end. The inner error is the body's fault, the outer one may pass.
+    async fn all(&mut self, mut body: super::limit::Bounded) -> Result<Result<(), Broken>, Refusal> {
+        while let Some(chunk) = body.next().await {
+            let chunk = match chunk {
+                Ok(chunk) => chunk,
+                Err(error @ BodyError::TooLarge(_)) => {
+                    tracing::error!(%error, "a webhook's body was cut: what it had beyond is missing");
+                    self.parser.cut();
+                    return Ok(Ok(()));
+                }
+                Err(error @ (BodyError::TooSlow | BodyError::Broken)) => return Err(Refusal::busy(error.to_string())),
+            };
+            let permits = u32::try_from(chunk.len()).unwrap_or(u32::MAX);
+            let taken = Arc::clone(&self.budget).try_acquire_many_owned(permits);
+            self.taken.push(taken.map_err(|_| Refusal::busy("too many bytes wait to be stored"))?);
+            let room = KEPT.saturating_sub(self.head.len()).min(chunk.len());
+            self.head.extend_from_slice(chunk.get(..room).unwrap_or_default());
+            if let Err(broken) = self.parser.push(&chunk) {
+                return Ok(Err(broken));
+            }
+        }
+        Ok(Ok(()))
+    }
+}

@@ -1,0 +1,48 @@
+//! Opening TCP connections within a deadline.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// Connects to `host`, a name or an address without brackets. Each of its addresses gets an equal share of the time
+/// that is left, so that a first one that swallows packets does not use it up.
+///
+/// # Errors
+/// The name is unknown, or no address answered within `limit`; the error of the last one.
+pub async fn tcp(host: &str, port: u16, limit: Duration) -> io::Result<TcpStream> {
+    let deadline = Instant::now() + limit;
+    let late = || io::Error::new(io::ErrorKind::TimedOut, format!("no connection within {limit:?}"));
+    #[expect(clippy::disallowed_methods, reason = "this is the place that has the deadline")]
+    let lookup = tokio::net::lookup_host((host, port));
+    let addresses: Vec<_> = timeout_at(deadline, lookup).await.map_err(|_| late())??.collect();
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for (tried, address) in addresses.iter().enumerate() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let share = left / u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
+        match timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Ok(Err(error)) => last = error,
+            Err(_) => last = late(),
+        }
+    }
+    Err(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_refused_connection_says_so_at_once() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        let error = tcp("127.0.0.1", port, Duration::from_secs(30)).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+    }
+}

@@ -1,0 +1,254 @@
+//! The worker of a channel: claims what is due, sends, and settles. Nothing is held while a message is on its way but
+//! a lease, so a crash loses nothing; what was being sent then is sent again, and says that it may be a second copy.
+
+use std::collections::BTreeSet;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use crate::alert::Severity;
+use crate::clock::Clock;
+use crate::store::{Delivery, Settlement, Store, StoreError, Subject};
+use crate::task::Tasks;
+
+use super::{Anchor, Channel, Retry, SendError, backoff};
+
+mod gate;
+mod meters;
+
+use gate::Gate;
+pub use meters::Meters;
+
+/// What all workers share.
+#[derive(Clone)]
+pub struct Post {
+    /// Where messages wait.
+    pub store: Arc<dyn Store>,
+    /// Where sends run.
+    pub tasks: Tasks,
+    /// Time.
+    pub clock: Clock,
+    /// What is counted; made once, kept over reloads.
+    pub meters: Meters,
+}
+
+/// Running workers. Dropping it lets them finish what they are sending and end.
+pub struct Workers {
+    stop: CancellationToken,
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// A channel is looked at this often even when nobody rings: a lost ring costs a delay, not a message.
+const LOOK: Duration = Duration::from_secs(30);
+/// A lease lasts this much longer than a send may take, so that only a dead worker loses one.
+const SPARE: Duration = Duration::from_mins(1);
+/// The pause after the store failed; also the shortest between two looks.
+const STORE: Duration = Duration::from_secs(1);
+/// So often a result is offered to a store that does not take it: longer than the lease is pointless.
+const OFFERS: u32 = 60;
+
+/// Starts one supervised worker a channel.
+pub fn start(channels: &[Channel], post: &Post) -> Workers {
+    let stop = CancellationToken::new();
+    let names: BTreeSet<String> = channels.iter().map(|channel| channel.name.clone()).collect();
+    for channel in channels {
+        post.meters.begin(&channel.name);
+        let others = names.iter().filter(|name| **name != channel.name).cloned().collect();
+        let (channel, post, stop) = (channel.clone(), post.clone(), stop.clone());
+        let worker = Arc::new(Worker { channel, post, stop, others });
+        let tasks = worker.post.tasks.clone();
+        tasks.supervise("deliver", move || Arc::clone(&worker).run());
+    }
+    Workers { stop }
+}
+
+struct Worker {
+    channel: Channel,
+    post: Post,
+    stop: CancellationToken,
+    others: Vec<String>,
+}
+
+type Outcome = Result<Option<Anchor>, SendError>;
+/// Sends at work, each giving its delivery back.
+type Sending = FuturesUnordered<BoxFuture<'static, (Delivery, Outcome)>>;
+
+impl Worker {
+    async fn run(self: Arc<Self>) {
+        let bell = self.post.store.bell();
+        let mut gate = Gate::new(self.channel.limits);
+        let mut sending = Sending::new();
+        let mut stopping = pin!(self.stopping());
+        loop {
+            // Armed before we look: what falls due while we look rings it.
+            let mut rung = pin!(bell.notified());
+            rung.as_mut().enable();
+            let wake = self.look(&mut gate, &mut sending).await;
+            tokio::select! {
+                () = &mut stopping => break,
+                Some((delivery, outcome)) = sending.next() => self.settle(&mut gate, &delivery, outcome).await,
+                () = rung => {}
+                () = self.post.clock.sleep_until(wake) => {}
+            }
+        }
+        while let Some((delivery, outcome)) = sending.next().await {
+            self.settle(&mut gate, &delivery, outcome).await;
+        }
+    }
+
+    async fn stopping(&self) {
+        tokio::select! {
+            () = self.post.tasks.stopping() => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+
+    /// Starts what is due and allowed. Returns when to look again.
+    async fn look(&self, gate: &mut Gate, sending: &mut Sending) -> Timestamp {
+        let now = self.post.clock.now();
+        let (room, wait) = gate.room(now, sending.len());
+        if room == 0 {
+            return wait.unwrap_or(later(now, LOOK));
+        }
+        let lease = self.channel.limits.timeout + SPARE;
+        let claimed = match self.post.store.claim(&self.channel.name, room, lease).await {
+            Ok(claimed) => claimed,
+            Err(error) => return self.store_failed(gate, &error, now),
+        };
+        let full = claimed.len() >= room;
+        for delivery in claimed {
+            gate.started(now);
+            sending.push(self.send(delivery));
+        }
+        if full {
+            return gate.room(now, sending.len()).1.unwrap_or(later(now, LOOK));
+        }
+        match self.post.store.next_due(&self.channel.name).await {
+            // What is due already waits for an older message of its subject; that one's end is heard, or its lease's.
+            Ok(due) => due.map_or(later(now, LOOK), |due| due.clamp(later(now, STORE), later(now, LOOK))),
+            Err(error) => self.store_failed(gate, &error, now),
+        }
+    }
+
+    fn store_failed(&self, gate: &mut Gate, error: &StoreError, now: Timestamp) -> Timestamp {
+        if gate.store_failed() {
+            tracing::error!(channel = self.channel.name, %error, "the store does not give messages out: they wait");
+        }
+        later(now, STORE)
+    }
+
+    fn send(&self, delivery: Delivery) -> BoxFuture<'static, (Delivery, Outcome)> {
+        let notifier = Arc::clone(&self.channel.notifier);
+        let (limit, message) = (self.channel.limits.timeout, delivery.clone());
+        let sent =
+            self.post.tasks.spawn("send", async move { tokio::time::timeout(limit, notifier.send(&message)).await });
+        async move {
+            let outcome = match sent.await {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(_)) => {
+                    let what = format!("cut off after {limit:?}");
+                    Err(SendError { retry: Retry::Ambiguous, reason: "timeout", what })
+                }
+                Err(panic) => Err(SendError { retry: Retry::Later, reason: "panic", what: panic.to_string() }),
+            };
+            (delivery, outcome)
+        }
+        .boxed()
+    }
+
+    async fn settle(&self, gate: &mut Gate, delivery: &Delivery, outcome: Outcome) {
+        let now = self.post.clock.now();
+        let settlement = settlement(delivery, &outcome, now, fastrand::f64());
+        self.post.meters.attempt(&self.channel.name, &settlement);
+        match &outcome {
+            Ok(_) => {
+                self.post.meters.dwelt(&self.channel.name, delivery.waiting_since, now);
+                if gate.succeeded() {
+                    tracing::info!(channel = self.channel.name, "the channel delivers again");
+                }
+            }
+            Err(error) => {
+                if gate.failed(error.retry, now) {
+                    let (channel, reason) = (&self.channel.name, error.reason);
+                    tracing::warn!(channel, reason, %error, "the channel does not deliver");
+                }
+            }
+        }
+        self.post.meters.circuit(&self.channel.name, gate.is_open(now));
+        let dead = matches!(settlement, Settlement::Dead { .. });
+        self.offer(delivery, settlement).await;
+        if let (true, Err(error)) = (dead, outcome) {
+            self.alarm(gate, delivery, &error).await;
+        }
+    }
+
+    /// Offers the result until the store takes it: a result that is lost sends the message a second time.
+    async fn offer(&self, delivery: &Delivery, settlement: Settlement) {
+        for _ in 0..OFFERS {
+            match self.post.store.settle(delivery, settlement.clone()).await {
+                Ok(_) => return,
+                Err(error) => {
+                    tracing::debug!(channel = self.channel.name, %error, "a result waits for the store");
+                    self.post.clock.sleep(STORE).await;
+                }
+            }
+        }
+        tracing::error!(channel = self.channel.name, "the store took no result: a message may be sent a second time");
+    }
+
+    /// Tells the other channels of a message that will never arrive; once until something arrives again.
+    async fn alarm(&self, gate: &mut Gate, delivery: &Delivery, error: &SendError) {
+        if self.others.is_empty() || matches!(delivery.subject, Subject::Notice(_)) || !gate.alarm() {
+            return;
+        }
+        let (name, kind) = (&self.channel.name, self.channel.kind);
+        let text = format!(
+            "A message for the channel {name} ({kind}) could not be delivered and is given up: {error}. It is kept: \
+             `tidewatch outbox list --dead` shows it, `tidewatch outbox replay {}` sends it again.",
+            delivery.id
+        );
+        if let Err(error) = self.post.store.notice(&format!("dead_letter_{name}"), &text, &self.others).await {
+            tracing::error!(channel = name, %error, "a message is given up, and the other channels cannot be told");
+        }
+    }
+}
+
+fn later(now: Timestamp, by: Duration) -> Timestamp {
+    now.saturating_add(by).unwrap_or(Timestamp::MAX)
+}
+
+/// What follows from an attempt.
+fn settlement(delivery: &Delivery, outcome: &Outcome, now: Timestamp, random: f64) -> Settlement {
+    let error = match outcome {
+        Ok(anchor) => return Settlement::Delivered { anchor: anchor.clone() },
+        Err(error) => error,
+    };
+    let pause = match error.retry {
+        Retry::Never => return Settlement::Dead { error: error.to_string() },
+        Retry::After(asked) => backoff::asked(asked),
+        Retry::Later | Retry::Ambiguous => backoff::pause(delivery.attempt, random),
+    };
+    let waited = now.duration_since(delivery.waiting_since);
+    let long = Duration::try_from(waited).is_ok_and(|waited| waited >= backoff::GIVE_UP);
+    let critical = delivery.incident.as_ref().is_some_and(|incident| incident.severity == Severity::Critical);
+    let pause = match (long, critical) {
+        (false, _) => pause,
+        (true, true) => pause.max(backoff::HOURLY),
+        // The wait counts from the first message that this one stands for: a fresh one gets its tries all the same.
+        (true, false) if delivery.attempt < backoff::TRIES => pause,
+        (true, false) => return Settlement::Dead { error: format!("given up after a day: {error}") },
+    };
+    let ambiguous = error.retry == Retry::Ambiguous;
+    Settlement::Retry { at: later(now, pause), error: error.to_string(), ambiguous }
+}
