@@ -58,7 +58,7 @@ async fn a_kill_loses_at_most_a_second_and_no_counter_ever_goes_down() {
     let folder = tempfile::tempdir().unwrap();
     let port = free_port();
     let mut floor = vec![0; AGENTS];
-    let mut sent = vec![0; AGENTS];
+    let mut sent = [0; AGENTS];
     for round in 1..=ROUNDS {
         let role = if round % 2 == 0 { "exporter" } else { "both" };
         let mut server = serve(folder.path(), role, port).await;
