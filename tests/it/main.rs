@@ -13,5 +13,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod crash;
+mod decide;
 mod dependencies;
 mod store;
