@@ -20,6 +20,8 @@ mod collectors;
 mod compose;
 mod crates;
 mod dashboards;
+mod crash;
+mod decide;
 mod dependencies;
 mod engine;
 mod heartbeats;
