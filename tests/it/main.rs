@@ -13,4 +13,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod deliver;
 mod dependencies;
+mod messages;
+mod notify;
