@@ -30,3 +30,6 @@ mod pages;
 mod rules;
 mod server;
 mod store;
+mod deliver;
+mod messages;
+mod notify;
