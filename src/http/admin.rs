@@ -24,12 +24,17 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// A body that names a file or a note.
 const SMALL: u64 = 16 << 10;
 
-pub(super) fn routes() -> Router<Arc<Api>> {
+/// What every listener serves.
+pub(super) fn probes() -> Router<Arc<Api>> {
     Router::new()
         .route("/-/healthy", get(async || "tidewatch is alive\n"))
         .route("/-/ready", get(ready))
-        .route("/-/reload", post(reload).put(reload))
         .route("/health", get(health))
+}
+
+pub(super) fn routes() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/-/reload", post(reload).put(reload))
         .route("/api/health", get(facts))
         .route("/api/test-notify/{channel}", post(test_notify))
         .route("/api/backup", post(backup))

@@ -161,9 +161,13 @@ impl Front {
         let answer = AssertUnwindSafe(async move { routes.call(request).await });
         match answer.catch_unwind().await {
             Ok(Ok(response)) => response,
-            Err(_) => {
+            Err(panic) => {
                 self.panics.with_label_values(&[class]).inc();
-                tracing::error!(path = class, "a handler panicked");
+                let what = panic
+                    .downcast_ref::<&str>()
+                    .copied()
+                    .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+                tracing::error!(path = class, what, "a handler panicked");
                 // Alertmanager tries again after any 5xx; 503 says that it should.
                 if class == "webhook" {
                     Refusal::busy("this request failed here; the log says why").into_response()

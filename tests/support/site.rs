@@ -42,7 +42,7 @@ pub(crate) struct Setup {
 impl Default for Setup {
     /// Limits so long that no test meets one by accident.
     fn default() -> Self {
-        let long = Duration::from_secs(60);
+        let long = Duration::from_mins(1);
         let patience = Patience { first_byte: long, head: long, idle: long, write: long };
         Self {
             access: Access::default(),
@@ -118,7 +118,7 @@ impl Site {
         let mut stream = self.connect().await;
         let host =
             if more.iter().any(|line| line.to_lowercase().starts_with("host:")) { "" } else { "Host: localhost\r\n" };
-        let lines: String = more.iter().map(|line| format!("{line}\r\n")).collect();
+        let lines = more.iter().map(|line| [line, "\r\n"].concat()).collect::<String>();
         let head = format!("{method} {target} HTTP/1.1\r\n{host}{lines}Content-Length: {}\r\n\r\n{body}", body.len());
         stream.write_all(head.as_bytes()).await.unwrap();
         Reply::read(&mut stream, method == "HEAD").await.expect("an answer")
