@@ -128,8 +128,9 @@ impl Scraper for Shared {
     async fn scrape(&self, request: ScrapeRequest, format: Format, out: &mut Vec<u8>) -> Result<(), String> {
         let generation = self.generation();
         let (engine, settings) = (&generation.engine, &generation.validated.settings);
-        let selection = engine.everything().bound(&request.bound);
-        let selection = selection.narrowed(&request.collect, &request.exclude).map_err(|error| error.to_string())?;
+        let everything = engine.everything();
+        let served = if request.bound.is_empty() { everything.clone() } else { everything.bound(&request.bound) };
+        let selection = served.narrowed(&request.collect, &request.exclude).map_err(|error| error.to_string())?;
         let patience = patience(request.timeout, settings.scrape.timeout.0);
         // A filter asks for collectors: only a whole scrape has our own samples, so that no job has them twice.
         let whole = request.bound.is_empty() && request.collect.is_empty() && request.exclude.is_empty();

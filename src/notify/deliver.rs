@@ -185,7 +185,7 @@ impl Worker {
                 }
             }
         }
-        self.post.meters.circuit(&self.channel.name, gate.is_open(now));
+        self.post.meters.rests(&self.channel.name, gate.is_open(now));
         let dead = matches!(settlement, Settlement::Dead { .. });
         self.offer(delivery, settlement).await;
         if let (true, Err(error)) = (dead, outcome) {

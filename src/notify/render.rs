@@ -43,6 +43,8 @@ pub struct Message {
     pub runbook: Option<String>,
     /// `delayed 58 min: fired 02:11, resolved 02:40`.
     pub delayed: Option<String>,
+    /// How long it waited, where that is worth a word.
+    pub waited: Option<String>,
     /// Set when an earlier copy may have arrived.
     pub duplicate: bool,
     /// The members, open ones first; empty for a single one, which the head describes.
@@ -81,6 +83,8 @@ pub struct Member {
     pub firing: bool,
     /// Since when, or after how long.
     pub when: String,
+    /// How long it has lasted, or lasted.
+    pub lasted: String,
 }
 
 impl Message {
@@ -97,7 +101,8 @@ impl Message {
             out.extend(part.into_iter().flat_map(|part| [before, part.as_str()]));
         }
         if !self.value.is_empty() {
-            out.push_str(". ");
+            // The last text of an alert that is over says how it was, not how it is.
+            out.push_str(if self.ended.is_some() { ". Was: " } else { ". " });
             out.push_str(&self.value);
         }
         if let Some(next) = &self.next {
@@ -197,6 +202,7 @@ impl Renderer {
             next: annotation("next").filter(|_| open).map(|next| text::line(next, NEXT)),
             runbook: annotation("runbook_url").filter(|_| open).and_then(text::link),
             delayed,
+            waited: (waited > DELAYED).then(|| text::length(waited)),
             duplicate: delivery.maybe_duplicate,
             more: if members.is_empty() { 0 } else { incident.total.saturating_sub(members.len() as u64) },
             members,
@@ -207,7 +213,7 @@ impl Renderer {
             link: self.link(incident.id),
         };
         let value = annotation("description").or_else(|| annotation("summary")).unwrap_or_default();
-        let left = HEAD.saturating_sub(message.head().chars().count() + 2);
+        let left = HEAD.saturating_sub(message.head().chars().count() + 7);
         message.value = text::line(value, left);
         message.detail = Some(text::line(value, DETAIL)).filter(|detail| *detail != message.value);
         message
@@ -234,6 +240,7 @@ impl Renderer {
             next: None,
             runbook: None,
             delayed: (waited > DELAYED).then(|| format!("delayed {}", text::length(waited))),
+            waited: (waited > DELAYED).then(|| text::length(waited)),
             duplicate: delivery.maybe_duplicate,
             members: Vec::new(),
             more: 0,
@@ -250,6 +257,7 @@ impl Renderer {
             title: described(episode),
             firing: episode.ends_at.is_none(),
             when: self.when(episode.starts_at, episode.ends_at, now),
+            lasted: text::length(text::seconds(episode.starts_at, episode.ends_at.unwrap_or(now))),
         }
     }
 

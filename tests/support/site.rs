@@ -1,12 +1,13 @@
 //! A whole HTTP side in this process, on a real listener, and a client that speaks HTTP by hand.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use tempfile::TempDir;
+use tidewatch::agents::{Registry, Settings};
 use tidewatch::clock::Clock;
 use tidewatch::http::access::Access;
 use tidewatch::http::control::ControlSocket;
@@ -32,6 +33,10 @@ pub(crate) struct Setup {
     pub(crate) listener: Listener,
     pub(crate) store: bool,
     pub(crate) now: &'static str,
+    /// What is settled about agents.
+    pub(crate) agents: Settings,
+    /// The data folder; by default one of its own.
+    pub(crate) folder: Option<PathBuf>,
 }
 
 impl Default for Setup {
@@ -46,6 +51,8 @@ impl Default for Setup {
             listener: Listener::default(),
             store: true,
             now: "2026-11-21T02:49:00Z",
+            agents: Settings::default(),
+            folder: None,
         }
     }
 }
@@ -58,7 +65,7 @@ pub(crate) struct Site {
     pub(crate) control: Arc<FakeControl>,
     pub(crate) store: Arc<FakeStore>,
     pub(crate) front: Arc<Front>,
-    api: Arc<Api>,
+    pub(crate) api: Arc<Api>,
     server: Server,
     _folder: TempDir,
 }
@@ -69,8 +76,10 @@ impl Site {
         let tasks = Tasks::new(&telemetry);
         let (scraper, control, store) = <(Arc<FakeScraper>, Arc<FakeControl>, Arc<FakeStore>)>::default();
         let folder = tempfile::tempdir().unwrap();
-        let (clock, agents) = (Clock::manual(setup.now.parse().unwrap()), Arc::new(Mutex::default()));
-        let journal = Journal::open(folder.path(), Arc::clone(&agents), &clock, &tasks, &telemetry).unwrap();
+        let data = setup.folder.as_deref().unwrap_or(folder.path());
+        let clock = Clock::manual(setup.now.parse().unwrap());
+        let agents = Arc::new(Mutex::new(Registry::new(setup.agents)));
+        let journal = Journal::open(data, Arc::clone(&agents), &clock, &tasks, &telemetry).unwrap();
         let api = Arc::new(Api {
             clock,
             tasks: tasks.clone(),

@@ -111,11 +111,12 @@ CREATE INDEX outbox_dead ON outbox (channel) WHERE state = 'dead';
 
 -- What falls due later.
 CREATE TABLE timer (
+    id      INTEGER PRIMARY KEY,
     subject TEXT NOT NULL,
     kind    TEXT NOT NULL,
     due_at  INTEGER NOT NULL,
-    PRIMARY KEY (subject, kind)
-) STRICT, WITHOUT ROWID;
+    UNIQUE (subject, kind)
+) STRICT;
 CREATE INDEX timer_due ON timer (due_at);
 
 -- Who did what.

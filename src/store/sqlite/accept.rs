@@ -30,7 +30,7 @@ const PRESENT: &str = "SELECT id, fingerprint FROM episode \
 
 const ABSENT: &str = "UPDATE episode SET absent_since = ?2 WHERE id = ?1";
 
-const DUE: &str = "SELECT subject, kind FROM timer WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2";
+const DUE: &str = "SELECT subject, kind FROM timer WHERE due_at <= ?1 ORDER BY due_at, id LIMIT ?2";
 
 const TIMER_DONE: &str = "DELETE FROM timer WHERE subject = ?1 AND kind = ?2";
 

@@ -112,6 +112,8 @@ fn open(file: &Path, mode: OpenFlags) -> Result<Connection, StoreError> {
         .map_err(|error| StoreError::Unavailable(format!("{}: {error}", file.display())))?;
     db.busy_timeout(LOCK_PATIENCE)?;
     db.set_prepared_statement_cache_capacity(128);
+    // Plans by the statement alone: else each new value would plan anew whatever a partial index might answer.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     db.pragma_update(None, "foreign_keys", true)?;
     db.pragma_update(None, "trusted_schema", false)?;
     Ok(db)

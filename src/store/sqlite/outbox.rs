@@ -19,7 +19,10 @@ const NEXT_SEQUENCE: &str = "INSERT INTO thread (subject, channel, sequence, las
 const ADD: &str = "INSERT INTO outbox (subject, channel, sequence, kind, state, created_at, waiting_since, due_at, text) \
      VALUES (?1, ?2, ?3, ?4, 'pending', ?5, ?5, ?6, ?7)";
 
-const HASTEN: &str = "UPDATE outbox SET due_at = ?2 WHERE id = ?1 AND state = 'pending'";
+const HASTEN: &str = "UPDATE outbox SET due_at = ?2 WHERE id = ?1 AND state = 'pending' RETURNING subject, channel";
+
+/// The next cooldown counts from when the message really falls due.
+const DUE_SOONER: &str = "UPDATE thread SET last_due = ?3 WHERE subject = ?1 AND channel = ?2";
 
 /// Subjects with a due message, none of whose messages is in a worker's hands.
 const CLAIMABLE: &str = "SELECT subject FROM outbox AS due WHERE state = 'pending' AND channel = ?1 AND due_at <= ?2 \
@@ -84,7 +87,12 @@ pub(super) fn add(
 
 /// Makes a message due sooner.
 pub(super) fn hasten(tx: &Tx<'_>, id: i64, due_at: Timestamp) -> Result<(), StoreError> {
-    tx.db.prepare_cached(HASTEN)?.execute(params![id, Nanos(due_at)])?;
+    let thread = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    let thread: Option<(Subject, String)> =
+        tx.db.prepare_cached(HASTEN)?.query_row(params![id, Nanos(due_at)], thread).optional()?;
+    if let Some((subject, channel)) = thread {
+        tx.db.prepare_cached(DUE_SOONER)?.execute(params![subject, channel, Nanos(due_at)])?;
+    }
     tx.ring();
     Ok(())
 }

@@ -219,6 +219,20 @@ async fn the_cooldown_holds_back_only_what_can_wait() {
 }
 
 #[tokio::test]
+async fn the_cooldown_counts_from_when_a_message_really_fell_due() {
+    let bench = Bench::new(&["slack"]);
+    bench.accept(vec![firing(1, 90), firing(2, 90), firing(3, 90)]).await;
+    bench.deliver("slack").await;
+    bench.accept(vec![resolved(2, 90, 99)]).await;
+    assert_eq!(bench.told("slack").await, None);
+    bench.accept(vec![firing(4, 99)]).await;
+    assert_eq!(bench.told("slack").await, Some(Kind::Changed), "another host hastens the one that waits");
+    bench.accept(vec![resolved(3, 90, 99)]).await;
+    bench.clock.advance(MINUTE * 15);
+    assert_eq!(bench.told("slack").await, Some(Kind::Changed));
+}
+
+#[tokio::test]
 async fn what_is_not_for_people_opens_no_incident() {
     let bench = Bench::new(&["slack"]);
     let watchdog = labelled(firing(1, 90), "severity", "none");
