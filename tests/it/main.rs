@@ -23,6 +23,7 @@ mod dashboards;
 mod crash;
 mod decide;
 mod dependencies;
+mod documents;
 mod engine;
 mod heartbeats;
 mod host;
