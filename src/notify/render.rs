@@ -51,7 +51,7 @@ pub struct Message {
     pub members: Vec<Member>,
     /// How many there are beside them.
     pub more: u64,
-    /// The labels of the first member.
+    /// The labels of a single member; several are listed instead.
     pub labels: Vec<(String, String)>,
     /// Incident and message: `#123.4`. A person sees by it which message came twice.
     pub reference: String,
@@ -206,7 +206,7 @@ impl Renderer {
             duplicate: delivery.maybe_duplicate,
             more: if members.is_empty() { 0 } else { incident.total.saturating_sub(members.len() as u64) },
             members,
-            labels: first.map(|member| labels(&member.labels)).unwrap_or_default(),
+            labels: first.filter(|_| listed == 0).map(|member| labels(&member.labels)).unwrap_or_default(),
             reference: format!("#{}.{}", incident.id, delivery.sequence),
             number: Some(format!("#{}", incident.id)),
             source: Some(text::line(&incident.source, 60)),

@@ -14,7 +14,7 @@ use crate::support::smtp::{MailServer, ScriptedMail};
 
 fn mail(url: &str, more: &str) -> String {
     format!(
-        "[email.ops]\nurl = '{url}'\nfrom = 'tidewatch <tw@ops.test>'\nto = ['a@ops.test', 'b@ops.test']\ntimeout = '5s'\n{more}"
+        "[email.ops]\nurl = '{url}'\nfrom = 'tidewatch <tw@ops.test>'\nto = ['a@ops.test', 'b@ops.test']\ntimeout = '20s'\n{more}"
     )
 }
 
