@@ -54,7 +54,7 @@ CREATE TABLE episode (
     source        INTEGER NOT NULL REFERENCES source,
     fingerprint   INTEGER NOT NULL,
     incident      INTEGER REFERENCES incident,
-    alert_group   INTEGER REFERENCES alert_group,
+    alert_group   INTEGER,  -- the one that brought it first; it may be gone
     severity      INTEGER NOT NULL,
     starts_at     INTEGER NOT NULL,
     ends_at       INTEGER,
@@ -99,7 +99,7 @@ CREATE TABLE outbox (
     lease_until   INTEGER,
     ambiguous     INTEGER NOT NULL DEFAULT 0,  -- an attempt ended without an answer
     settled_at    INTEGER,
-    superseded_by INTEGER REFERENCES outbox,
+    superseded_by INTEGER,
     error         TEXT,
     note          TEXT,
     text          TEXT,  -- of a notice

@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 use super::convert::{Nanos, Rank, json};
 use super::job::Tx;
 use super::outbox;
-use crate::alert::decide::{Changes, EpisodeChange, IncidentChange, Message, Phase};
+use crate::alert::changes::{Changes, EpisodeChange, IncidentChange, Message, Phase};
 use crate::alert::episode::storable;
 use crate::alert::incident::{Standing, host};
 use crate::alert::{Alert, Severity};

@@ -36,6 +36,7 @@ mod letters;
 pub(super) mod migrate;
 mod outbox;
 mod reader;
+mod retention;
 mod view;
 mod writer;
 
@@ -57,11 +58,13 @@ pub struct SqliteStore {
     ended: watch::Receiver<()>,
     readers: SyncSender<Box<dyn Job>>,
     bell: Arc<Notify>,
+    /// When is next looked for what has grown old.
+    next_look: Mutex<Timestamp>,
 }
 
 impl SqliteStore {
     /// Opens the store of a data folder, or begins it; brings an older schema up to date after making a copy. Blocks
-    /// while it does. A process opens a folder once.
+    /// while it does. Take the folder by [`super::lock`] first: the leases of whoever worked in it before end here.
     ///
     /// # Errors
     /// The file is of a newer version, of another program, damaged, or cannot be written.
@@ -99,7 +102,8 @@ impl SqliteStore {
         drop(tasks.thread("store-checkpoint", checkpoints).map_err(no_thread)?);
         drop(tasks.thread("store-writer", move || work.run()).map_err(no_thread)?);
         let (tasks, writer) = (tasks.clone(), Mutex::new(Some(writer)));
-        Ok(Self { file, owner, clock, tasks, writer, ended, readers, bell })
+        let next_look = Mutex::new(Timestamp::MIN);
+        Ok(Self { file, owner, clock, tasks, writer, ended, readers, bell, next_look })
     }
 
     /// Runs `work` on the writer; what it changed is on the disk when this returns. `alerts` is its size.
@@ -124,6 +128,20 @@ impl SqliteStore {
         let (job, answered) = Call::boxed(work);
         self.readers.try_send(job).map_err(|_| StoreError::Busy)?;
         answered.await.unwrap_or(Err(StoreError::Busy))
+    }
+
+    /// Deletes what has grown old, now and then.
+    async fn let_go(&self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        if now < *self.next_look.lock().unwrap_or_else(PoisonError::into_inner) {
+            return Ok(());
+        }
+        let old = self.read(retention::find).await?;
+        if !old.is_full() {
+            let next = now.saturating_add(retention::PAUSE).unwrap_or(Timestamp::MAX);
+            *self.next_look.lock().unwrap_or_else(PoisonError::into_inner) = next;
+        }
+        if old.is_empty() { Ok(()) } else { self.write(1, move |tx| retention::delete(tx, &old)).await }
     }
 
     fn bytes(&self) -> u64 {
@@ -164,6 +182,7 @@ impl Store for SqliteStore {
     }
 
     async fn tick(&self, policy: Arc<Policy>) -> Result<Option<Timestamp>, StoreError> {
+        self.let_go().await?;
         // Most of the time nothing is due, and a question costs no commit.
         let next = self.read(|tx| accept::next_timer(tx.db)).await?;
         match next {
