@@ -263,7 +263,7 @@ impl Store for SqliteStore {
     async fn condition(&self) -> Result<Condition, StoreError> {
         let bytes = self.bytes();
         self.read(move |tx| {
-            let (queues, incidents) = (letters::queues(tx.db)?, incidents::by_severity(tx.db)?);
+            let (queues, incidents) = (letters::queues(tx)?, incidents::by_severity(tx.db)?);
             Ok(Condition { queues, incidents, bytes, watchdogs: intake::watchdogs(tx.db)? })
         })
         .await
