@@ -21,4 +21,4 @@ pub use id::{AgentId, IdError};
 pub use limits::{Expectation, Limits, Settings};
 pub use quorum::{Group, Quorum};
 pub use registry::{Change, Refusal, Refused, Registry, Row, Source};
-pub use view::{Condition, Snapshot, Tally, View};
+pub use view::{Condition, Snapshot, Tally, View, in_words};

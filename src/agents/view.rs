@@ -196,3 +196,25 @@ impl Snapshot {
         self.agents.iter().filter(|view| view.expected && silent(view)).count()
     }
 }
+
+/// A length of time for a person: seconds up to two minutes, then minutes, hours, days.
+pub fn in_words(seconds: f64) -> String {
+    for (unit, length) in [("d", 86_400.0), ("h", 3_600.0), ("min", 60.0)] {
+        if seconds > 2.0 * length {
+            return format!("{:.0} {unit}", (seconds / length).floor());
+        }
+    }
+    format!("{seconds:.0} s")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_short() {
+        for (seconds, text) in [(0.4, "0 s"), (120.0, "120 s"), (240.0, "4 min"), (7_201.0, "2 h"), (2e6, "23 d")] {
+            assert_eq!(in_words(seconds), text);
+        }
+    }
+}

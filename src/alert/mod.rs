@@ -6,15 +6,18 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub mod changes;
 pub mod decide;
 pub mod episode;
 pub mod identity;
 pub mod incident;
 pub mod matcher;
+mod naming;
 pub mod policy;
 pub mod route;
 pub mod severity;
 pub mod splitter;
+pub mod text;
 pub mod webhook;
 
 /// Label or annotation names and values. All of it is hostile text.

@@ -33,13 +33,10 @@ impl Selection {
         Self(entries.into_iter().map(|entry| (entry.name, parts_of(entry))).collect())
     }
 
-    /// What a listener serves that is bound to some collectors or parts; to none: all of it. A name that is not enabled adds nothing; that
+    /// What a listener serves that is bound to some collectors or parts. A name that is not enabled adds nothing; that
     /// a name exists at all is a matter of the configuration's check.
     #[must_use]
     pub fn bound(&self, names: &[String]) -> Self {
-        if names.is_empty() {
-            return self.clone();
-        }
         let mut bound = Self::default();
         for name in names {
             bound.add(&self.named(name));

@@ -24,12 +24,17 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// A body that names a file or a note.
 const SMALL: u64 = 16 << 10;
 
-pub(super) fn routes() -> Router<Arc<Api>> {
+/// What every listener serves.
+pub(super) fn probes() -> Router<Arc<Api>> {
     Router::new()
         .route("/-/healthy", get(async || "tidewatch is alive\n"))
         .route("/-/ready", get(ready))
-        .route("/-/reload", post(reload).put(reload))
         .route("/health", get(health))
+}
+
+pub(super) fn routes() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/-/reload", post(reload).put(reload))
         .route("/api/health", get(facts))
         .route("/api/test-notify/{channel}", post(test_notify))
         .route("/api/backup", post(backup))
@@ -119,11 +124,13 @@ async fn test_notify(
         })
         .await
         .map_err(|panicked| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, panicked.to_string()))?;
-    let failed = outcome.get("status").and_then(Value::as_str) == Some("error");
+    let word = |key| outcome.get(key).and_then(Value::as_str);
     let mut response = json::answer(&outcome)?;
-    if failed {
-        *response.status_mut() = StatusCode::BAD_GATEWAY;
-    }
+    *response.status_mut() = match (word("status"), word("reason")) {
+        (Some("error"), Some("unknown_channel")) => StatusCode::NOT_FOUND,
+        (Some("error"), _) => StatusCode::BAD_GATEWAY,
+        _ => StatusCode::OK,
+    };
     Ok(response)
 }
 

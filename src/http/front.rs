@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use futures_util::FutureExt;
 use http::{HeaderName, HeaderValue, Request, StatusCode, Uri, header};
 use jiff::tz::TimeZone;
@@ -85,6 +85,10 @@ impl Front {
     /// Answers one request.
     pub(super) async fn answer(&self, routes: Router, mut request: Request<Body>) -> Response {
         let rules = self.rules();
+        if !rules.prefix().is_empty() && request.uri().path() == rules.prefix() {
+            // The links of a page are relative to its folder.
+            return Redirect::permanent(&format!("{}/", rules.prefix())).into_response();
+        }
         if let Some(uri) = without_prefix(request.uri(), rules.prefix()) {
             *request.uri_mut() = uri;
         }
@@ -161,9 +165,13 @@ impl Front {
         let answer = AssertUnwindSafe(async move { routes.call(request).await });
         match answer.catch_unwind().await {
             Ok(Ok(response)) => response,
-            Err(_) => {
+            Err(panic) => {
                 self.panics.with_label_values(&[class]).inc();
-                tracing::error!(path = class, "a handler panicked");
+                let what = panic
+                    .downcast_ref::<&str>()
+                    .copied()
+                    .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+                tracing::error!(path = class, what, "a handler panicked");
                 // Alertmanager tries again after any 5xx; 503 says that it should.
                 if class == "webhook" {
                     Refusal::busy("this request failed here; the log says why").into_response()
@@ -188,11 +196,7 @@ fn reason(denied: Denied) -> &'static str {
 
 /// The target without `external_url`'s path: some proxies leave it, some take it away, and both work.
 fn without_prefix(uri: &Uri, prefix: &str) -> Option<Uri> {
-    let rest = uri.path().strip_prefix(prefix).filter(|_| !prefix.is_empty())?;
-    if !rest.is_empty() && !rest.starts_with('/') {
-        return None;
-    }
-    let path = if rest.is_empty() { "/" } else { rest };
+    let path = uri.path().strip_prefix(prefix).filter(|rest| !prefix.is_empty() && rest.starts_with('/'))?;
     let mut parts = uri.clone().into_parts();
     let whole = uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
     parts.path_and_query = Some(whole.parse().ok()?);
@@ -246,7 +250,6 @@ mod tests {
     fn a_prefix_is_taken_off_whole_segments_only() {
         let strip = |path: &str| without_prefix(&path.parse().unwrap(), "/tide/watch").map(|uri| uri.to_string());
         assert_eq!(strip("/tide/watch/i/7?a=b").as_deref(), Some("/i/7?a=b"));
-        assert_eq!(strip("/tide/watch").as_deref(), Some("/"));
         assert_eq!(strip("/tide/watch/").as_deref(), Some("/"));
         assert_eq!(strip("/tide/watcher"), None);
         assert_eq!(strip("/i/7"), None);

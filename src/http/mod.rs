@@ -120,23 +120,26 @@ pub trait Control: Send + Sync + 'static {
     async fn test_notify(&self, channel: &str) -> Value;
 }
 
-/// What one listener serves, beside everything else that all of them do.
+/// What one listener serves.
 #[derive(Clone, Debug, Default)]
 pub struct Listener {
-    /// The collectors of its `/metrics`; empty means all.
+    /// The collectors of its `/metrics`. Empty means all of them, and everything else too: a listener that is bound to
+    /// some stands in for another exporter, often open to the network, and serves metrics and health only.
     pub collectors: Vec<String>,
 }
 
 /// Everything that is served on `listener`: axum's router, ready for [`server::Server::run`].
 pub fn router(api: Arc<Api>, front: &Arc<Front>, listener: Listener) -> Router {
-    let routes = Router::new()
-        .merge(admin::routes())
-        .merge(agents::routes())
-        .merge(heartbeats::routes())
-        .merge(pages::routes())
-        .merge(records::routes())
-        .merge(scrape::routes())
-        .merge(webhook::routes())
+    let mut routes = Router::new().merge(scrape::routes()).merge(admin::probes());
+    if listener.collectors.is_empty() {
+        routes = routes.merge(admin::routes());
+        routes = routes.merge(agents::routes());
+        routes = routes.merge(heartbeats::routes());
+        routes = routes.merge(pages::routes());
+        routes = routes.merge(records::routes());
+        routes = routes.merge(webhook::routes());
+    }
+    let routes = routes
         .fallback(records::nothing_here)
         .method_not_allowed_fallback(records::not_this_method)
         .layer(Extension(Arc::clone(front)))

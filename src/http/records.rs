@@ -153,7 +153,7 @@ async fn discard(
 
 /// Paths and methods that nobody serves.
 pub(super) async fn nothing_here() -> Refusal {
-    Refusal::missing("there is nothing here; GET / lists what there is")
+    Refusal::missing("there is nothing here")
 }
 
 /// The `Allow` header says which methods are served.

@@ -63,7 +63,8 @@ pub trait Listen: Send + 'static {
     /// A connection.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    /// The next connection.
+    /// The next connection. It must not wait for the client: a handshake belongs to the stream's first reads, where
+    /// it has its own time and delays nobody.
     fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, Peer)>> + Send;
 }
 

@@ -42,7 +42,7 @@ mod tests {
     #[test]
     fn nobody_can_ask_for_more_than_an_hour() {
         assert_eq!(asked(Duration::from_secs(30)), Duration::from_secs(30));
-        assert_eq!(asked(Duration::from_secs(86_400)), Duration::from_secs(3_600));
+        assert_eq!(asked(Duration::from_hours(24)), Duration::from_hours(1));
         assert_eq!(asked(Duration::ZERO), Duration::from_secs(1));
     }
 }

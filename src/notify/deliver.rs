@@ -91,9 +91,8 @@ impl Worker {
         let mut sending = Sending::new();
         let mut stopping = pin!(self.stopping());
         loop {
-            // Armed before we look: what falls due while we look rings it.
-            let mut rung = pin!(bell.notified());
-            rung.as_mut().enable();
+            // Armed before we look: it hears every ring from here on, so what falls due while we look is not missed.
+            let rung = bell.notified();
             let wake = self.look(&mut gate, &mut sending).await;
             tokio::select! {
                 () = &mut stopping => break,
@@ -185,7 +184,7 @@ impl Worker {
                 }
             }
         }
-        self.post.meters.circuit(&self.channel.name, gate.is_open(now));
+        self.post.meters.rests(&self.channel.name, gate.is_open(now));
         let dead = matches!(settlement, Settlement::Dead { .. });
         self.offer(delivery, settlement).await;
         if let (true, Err(error)) = (dead, outcome) {

@@ -4,12 +4,12 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use crate::alert::{Episode, Incident, Kind, Labels, Severity};
+use crate::alert::{Episode, Incident, Kind, Labels, Severity, text};
 use crate::clock::Clock;
 use crate::config::HttpUrl;
 use crate::store::{Delivery, Subject};
 
-use super::{Deps, text};
+use super::Deps;
 
 /// A message, ready to be put into a channel's markup. Every text in it is one line, bounded and free of control
 /// characters, but still hostile: each channel escapes what its own markup knows.
@@ -43,13 +43,15 @@ pub struct Message {
     pub runbook: Option<String>,
     /// `delayed 58 min: fired 02:11, resolved 02:40`.
     pub delayed: Option<String>,
+    /// How long it waited, where that is worth a word.
+    pub waited: Option<String>,
     /// Set when an earlier copy may have arrived.
     pub duplicate: bool,
     /// The members, open ones first; empty for a single one, which the head describes.
     pub members: Vec<Member>,
     /// How many there are beside them.
     pub more: u64,
-    /// The labels of the first member.
+    /// The labels of a single member; several are listed instead.
     pub labels: Vec<(String, String)>,
     /// Incident and message: `#123.4`. A person sees by it which message came twice.
     pub reference: String,
@@ -81,6 +83,8 @@ pub struct Member {
     pub firing: bool,
     /// Since when, or after how long.
     pub when: String,
+    /// How long it has lasted, or lasted.
+    pub lasted: String,
 }
 
 impl Message {
@@ -97,7 +101,8 @@ impl Message {
             out.extend(part.into_iter().flat_map(|part| [before, part.as_str()]));
         }
         if !self.value.is_empty() {
-            out.push_str(". ");
+            // The last text of an alert that is over says how it was, not how it is.
+            out.push_str(if self.ended.is_some() { ". Was: " } else { ". " });
             out.push_str(&self.value);
         }
         if let Some(next) = &self.next {
@@ -119,16 +124,11 @@ pub struct Renderer {
     external_url: Option<HttpUrl>,
 }
 
-/// Labels that say where, the most telling first.
-const PLACES: [&str; 10] =
-    ["agent", "agent_id", "instance", "service", "container", "name", "host", "node", "device", "mountpoint"];
 /// A message that waited longer than this says so.
 const DELAYED: i64 = 120;
 /// What comes before the details has at most so many characters: one look at a phone.
 const HEAD: usize = 300;
-/// Bounds of the head's parts; the value gets what they leave.
-const NAME: usize = 40;
-const PLACE: usize = 30;
+/// The bound of the next step in the head; the value gets what is left.
 const NEXT: usize = 60;
 /// The description at length, below the head.
 const DETAIL: usize = 1_000;
@@ -186,7 +186,7 @@ impl Renderer {
             kind: delivery.kind,
             severity: Some(incident.severity),
             state: state(incident.severity, open),
-            title: title(incident),
+            title: incident.title(),
             when: self.when(incident.opened_at, incident.resolved_at, now),
             began: Some(self.moment(incident.opened_at, now)),
             ended: incident.resolved_at.map(|at| self.moment(at, now)),
@@ -197,17 +197,18 @@ impl Renderer {
             next: annotation("next").filter(|_| open).map(|next| text::line(next, NEXT)),
             runbook: annotation("runbook_url").filter(|_| open).and_then(text::link),
             delayed,
+            waited: (waited > DELAYED).then(|| text::length(waited)),
             duplicate: delivery.maybe_duplicate,
             more: if members.is_empty() { 0 } else { incident.total.saturating_sub(members.len() as u64) },
             members,
-            labels: first.map(|member| labels(&member.labels)).unwrap_or_default(),
+            labels: first.filter(|_| listed == 0).map(|member| labels(&member.labels)).unwrap_or_default(),
             reference: format!("#{}.{}", incident.id, delivery.sequence),
             number: Some(format!("#{}", incident.id)),
             source: Some(text::line(&incident.source, 60)),
             link: self.link(incident.id),
         };
         let value = annotation("description").or_else(|| annotation("summary")).unwrap_or_default();
-        let left = HEAD.saturating_sub(message.head().chars().count() + 2);
+        let left = HEAD.saturating_sub(message.head().chars().count() + 7);
         message.value = text::line(value, left);
         message.detail = Some(text::line(value, DETAIL)).filter(|detail| *detail != message.value);
         message
@@ -234,6 +235,7 @@ impl Renderer {
             next: None,
             runbook: None,
             delayed: (waited > DELAYED).then(|| format!("delayed {}", text::length(waited))),
+            waited: (waited > DELAYED).then(|| text::length(waited)),
             duplicate: delivery.maybe_duplicate,
             members: Vec::new(),
             more: 0,
@@ -247,9 +249,10 @@ impl Renderer {
 
     fn member(&self, episode: &Episode, now: Timestamp) -> Member {
         Member {
-            title: described(episode),
+            title: episode.title(),
             firing: episode.ends_at.is_none(),
             when: self.when(episode.starts_at, episode.ends_at, now),
+            lasted: text::length(text::seconds(episode.starts_at, episode.ends_at.unwrap_or(now))),
         }
     }
 
@@ -278,29 +281,6 @@ fn state(severity: Severity, open: bool) -> &'static str {
         (true, Severity::Warning) => "WARNING",
         (true, Severity::Info) => "INFO",
         (true, Severity::None) => "ALERT",
-    }
-}
-
-/// What and where of an incident: its first member, and how many there are beside it.
-fn title(incident: &Incident) -> String {
-    let Some(first) = incident.members.first() else { return text::line(&incident.cause, NAME + PLACE) };
-    let others = if incident.resolved_at.is_none() { incident.open } else { incident.total }.saturating_sub(1);
-    match others {
-        0 => described(first),
-        others => format!("{} and {others} more", described(first)),
-    }
-}
-
-/// What and where of one alert.
-fn described(episode: &Episode) -> String {
-    let name = match episode.name() {
-        "" => "an alert without a name",
-        name => name,
-    };
-    let place = PLACES.iter().find_map(|label| episode.labels.get(*label)).filter(|place| !place.is_empty());
-    match place {
-        Some(place) => format!("{} {}", text::line(name, NAME), text::line(place, PLACE)),
-        None => text::line(name, NAME + PLACE),
     }
 }
 

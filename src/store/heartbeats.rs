@@ -92,7 +92,7 @@ impl Meters {
 
 impl Journal {
     /// Reads the journal in `folder` into the registry, and from then on writes what changes there until the program
-    /// ends. The registry has its settings already.
+    /// ends. The registry may get its settings before or after.
     ///
     /// # Errors
     /// The file cannot be read or written.

@@ -2,98 +2,44 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt;
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use serde_json::{Value, json};
-use tidewatch::agents::{Registry, Settings, Snapshot, View};
-use tidewatch::alert::policy::Policy;
+use tidewatch::agents::{Settings, Snapshot, View};
 use tidewatch::clock::Clock;
-use tidewatch::facts::Facts;
-use tidewatch::http::access::Access;
-use tidewatch::http::limit::Work;
 use tidewatch::http::server::Peer;
-use tidewatch::http::webhook::Gate;
-use tidewatch::http::{Api, Control, Front, Listener, ScrapeRequest, Scraper, router};
-use tidewatch::metrics::expose::Format;
-use tidewatch::store::heartbeats::Journal;
-use tidewatch::task::Tasks;
-use tidewatch::telemetry::Telemetry;
+use tidewatch::http::{Listener, router};
 use tower_service::Service;
 
+use crate::support::site::{Setup, Site};
+
+mod command;
+mod crash;
 mod journal;
 mod people;
 mod push;
 
-/// What the routes of agents never call.
-struct Nothing;
-
-#[async_trait]
-impl Scraper for Nothing {
-    async fn scrape(&self, _: ScrapeRequest, _: Format, _: &mut Vec<u8>) -> Result<(), String> {
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl Control for Nothing {
-    fn unready(&self) -> Vec<String> {
-        Vec::new()
-    }
-
-    fn policy(&self) -> Arc<Policy> {
-        Arc::default()
-    }
-
-    async fn health(&self) -> Facts {
-        Facts::default()
-    }
-
-    async fn reload(&self) -> Result<(), String> {
-        Ok(())
-    }
-
-    async fn test_notify(&self, _: &str) -> Value {
-        Value::Null
-    }
-}
-
-/// A registry with its journal and its routes, in one process, on a clock moved by hand.
+/// A site whose requests come in without a connection.
 pub(crate) struct Node {
-    pub(crate) registry: Arc<Mutex<Registry>>,
-    pub(crate) clock: Clock,
-    pub(crate) tasks: Tasks,
-    pub(crate) telemetry: Telemetry,
+    pub(crate) site: Site,
     router: axum::Router,
 }
 
 impl Node {
-    pub(crate) fn start(folder: &Path, settings: Settings) -> Self {
-        let clock = Clock::manual(Timestamp::from_second(1_800_000_000).unwrap());
-        let telemetry = Telemetry::new();
-        let tasks = Tasks::new(&telemetry);
-        let registry = Arc::new(Mutex::new(Registry::new(settings)));
-        let journal = Journal::open(folder, Arc::clone(&registry), &clock, &tasks, &telemetry).unwrap();
-        let api = Api {
-            clock: clock.clone(),
-            tasks: tasks.clone(),
-            telemetry: telemetry.clone(),
-            agents: Arc::clone(&registry),
-            journal,
-            store: None,
-            gate: Gate::new(&telemetry),
-            scraper: Arc::new(Nothing),
-            control: Arc::new(Nothing),
-        };
-        let front = Front::new(Access::default(), Work::default(), TimeZone::UTC, &telemetry);
-        let router = router(Arc::new(api), &Arc::new(front), Listener::default());
-        Self { registry, clock, tasks, telemetry, router }
+    /// Its data lies in `folder`; its clock stands at the same time whenever one is started.
+    pub(crate) async fn start(folder: &Path, agents: Settings) -> Self {
+        let setup = Setup { agents, folder: Some(folder.to_owned()), ..Setup::default() };
+        let site = Site::start(setup).await;
+        let router = router(site.api.clone(), &site.front, Listener::default());
+        Self { site, router }
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.site.api.clock
     }
 
     /// The status and the body of an answer.
@@ -115,7 +61,7 @@ impl Node {
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
-        self.registry.lock().unwrap_or_else(PoisonError::into_inner).snapshot(self.clock.now())
+        self.site.api.agents.lock().unwrap_or_else(PoisonError::into_inner).snapshot(self.clock().now())
     }
 
     pub(crate) fn views(&self) -> BTreeMap<String, View> {
@@ -128,7 +74,7 @@ impl Node {
 
     /// A clean stop.
     pub(crate) async fn stop(self) {
-        assert_eq!(self.tasks.drain(Duration::from_secs(20)).await, 0);
+        assert_eq!(self.site.tasks.drain(Duration::from_secs(20)).await, 0);
     }
 }
 

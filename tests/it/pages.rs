@@ -328,3 +328,13 @@ async fn what_nobody_serves_is_told_apart() {
     }
     assert!(site.sample("tidewatch_http_requests_total{code=\"404\",path=\"other\"}") > 0.0);
 }
+
+#[tokio::test]
+async fn a_listener_for_some_collectors_serves_nothing_else() {
+    let site = Site::start(Setup { listener: Listener { collectors: vec!["host".into()] }, ..Setup::default() }).await;
+    for (target, status) in [("/metrics", 200), ("/-/healthy", 200), ("/health", 200), ("/", 404), ("/api/ledger", 404)]
+    {
+        assert_eq!(site.get(target).await.status, status, "{target}");
+    }
+    assert_eq!(site.ask("POST", "/-/reload", &[], "").await.status, 404);
+}

@@ -1,9 +1,12 @@
 //! The listener: who keeps it waiting is closed, and delays nobody else.
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tidewatch::http::server::{Limits, raise_open_files};
+use tidewatch::http::server::{Limits, Listen, Peer, Server, raise_open_files};
+use tidewatch::task::Tasks;
+use tidewatch::telemetry::Telemetry;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
@@ -172,7 +175,8 @@ async fn a_thousand_slow_clients_delay_nobody() {
         times.push(begin.elapsed());
     }
     times.sort();
-    assert!(times[98] < Duration::from_secs(1), "two requests took {:?}", times[98]);
+    // On a quiet machine it is milliseconds; the slow ones would hold everybody up for a minute.
+    assert!(times[98] < Duration::from_secs(5), "two requests took {:?}", times[98]);
     assert!(site.sample("tidewatch_http_connections") >= 1_000.0, "the slow ones were there all the time");
 }
 
@@ -264,4 +268,42 @@ async fn a_head_without_end_is_refused() {
     // The server may close before all of it is written.
     drop(client.write_all(head.as_bytes()).await);
     assert!(closed(&mut client).await.starts_with(b"HTTP/1.1 431 "));
+}
+
+/// A listener that has run out of file descriptors.
+struct Exhausted(Arc<AtomicUsize>);
+
+impl Listen for Exhausted {
+    type Stream = tokio::io::DuplexStream;
+
+    async fn accept(&self) -> std::io::Result<(Self::Stream, Peer)> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Err(std::io::Error::other("too many open files"))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_that_fails_is_tried_again_without_spinning() {
+    let telemetry = Telemetry::new();
+    let tasks = Tasks::new(&telemetry);
+    let tried = Arc::new(AtomicUsize::new(0));
+    let (server, listener) = (Server::new(Limits::default(), tasks.clone(), &telemetry), Exhausted(Arc::clone(&tried)));
+    drop(tasks.spawn("listener", async move { server.run(listener, axum::Router::new()).await }));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let tried = tried.load(Ordering::Relaxed);
+    assert!((15..30).contains(&tried), "{tried} tries in a second");
+    assert_eq!(tasks.drain(SOON).await, 0);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_stops_no_reload() {
+    let site = Site::start(Setup::default()).await;
+    site.control.gate.forget_permits(1_000);
+    let mut client = site.connect().await;
+    client.write_all(b"POST /-/reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+    eventually("it has begun", SOON, async || (site.control.begun.load(Ordering::Relaxed) > 0).then_some(())).await;
+    drop(client);
+    eventually("it is gone", SOON, async || (site.sample("tidewatch_http_connections") == 0.0).then_some(())).await;
+    site.control.gate.add_permits(1_000);
+    eventually("it is done", SOON, async || (site.control.reloads.load(Ordering::Relaxed) > 0).then_some(())).await;
 }

@@ -50,12 +50,28 @@ impl Scraper for FakeScraper {
     }
 }
 
-#[derive(Default)]
 pub(crate) struct FakeControl {
     pub(crate) unready: Mutex<Vec<String>>,
     pub(crate) state: Mutex<Option<State>>,
     pub(crate) problems: Mutex<Option<String>>,
+    /// Reloads that have begun, and those that came to an end.
+    pub(crate) begun: AtomicUsize,
     pub(crate) reloads: AtomicUsize,
+    /// Each reload takes one of these permits.
+    pub(crate) gate: Semaphore,
+}
+
+impl Default for FakeControl {
+    fn default() -> Self {
+        Self {
+            unready: Mutex::default(),
+            state: Mutex::default(),
+            problems: Mutex::default(),
+            begun: AtomicUsize::new(0),
+            reloads: AtomicUsize::new(0),
+            gate: Semaphore::new(1_000),
+        }
+    }
 }
 
 #[async_trait]
@@ -81,6 +97,8 @@ impl Control for FakeControl {
     }
 
     async fn reload(&self) -> Result<(), String> {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        self.gate.acquire().await.unwrap().forget();
         self.reloads.fetch_add(1, Ordering::Relaxed);
         self.problems.lock().unwrap().clone().map_or(Ok(()), Err)
     }

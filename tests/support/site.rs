@@ -1,12 +1,13 @@
 //! A whole HTTP side in this process, on a real listener, and a client that speaks HTTP by hand.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use tempfile::TempDir;
+use tidewatch::agents::{Registry, Settings};
 use tidewatch::clock::Clock;
 use tidewatch::http::access::Access;
 use tidewatch::http::control::ControlSocket;
@@ -32,12 +33,16 @@ pub(crate) struct Setup {
     pub(crate) listener: Listener,
     pub(crate) store: bool,
     pub(crate) now: &'static str,
+    /// What is settled about agents.
+    pub(crate) agents: Settings,
+    /// The data folder; by default one of its own.
+    pub(crate) folder: Option<PathBuf>,
 }
 
 impl Default for Setup {
     /// Limits so long that no test meets one by accident.
     fn default() -> Self {
-        let long = Duration::from_secs(60);
+        let long = Duration::from_mins(1);
         let patience = Patience { first_byte: long, head: long, idle: long, write: long };
         Self {
             access: Access::default(),
@@ -46,6 +51,8 @@ impl Default for Setup {
             listener: Listener::default(),
             store: true,
             now: "2026-11-21T02:49:00Z",
+            agents: Settings::default(),
+            folder: None,
         }
     }
 }
@@ -58,7 +65,7 @@ pub(crate) struct Site {
     pub(crate) control: Arc<FakeControl>,
     pub(crate) store: Arc<FakeStore>,
     pub(crate) front: Arc<Front>,
-    api: Arc<Api>,
+    pub(crate) api: Arc<Api>,
     server: Server,
     _folder: TempDir,
 }
@@ -69,8 +76,10 @@ impl Site {
         let tasks = Tasks::new(&telemetry);
         let (scraper, control, store) = <(Arc<FakeScraper>, Arc<FakeControl>, Arc<FakeStore>)>::default();
         let folder = tempfile::tempdir().unwrap();
-        let (clock, agents) = (Clock::manual(setup.now.parse().unwrap()), Arc::new(Mutex::default()));
-        let journal = Journal::open(folder.path(), Arc::clone(&agents), &clock, &tasks, &telemetry).unwrap();
+        let data = setup.folder.as_deref().unwrap_or(folder.path());
+        let clock = Clock::manual(setup.now.parse().unwrap());
+        let agents = Arc::new(Mutex::new(Registry::new(setup.agents)));
+        let journal = Journal::open(data, Arc::clone(&agents), &clock, &tasks, &telemetry).unwrap();
         let api = Arc::new(Api {
             clock,
             tasks: tasks.clone(),
@@ -109,7 +118,7 @@ impl Site {
         let mut stream = self.connect().await;
         let host =
             if more.iter().any(|line| line.to_lowercase().starts_with("host:")) { "" } else { "Host: localhost\r\n" };
-        let lines: String = more.iter().map(|line| format!("{line}\r\n")).collect();
+        let lines = more.iter().map(|line| [line, "\r\n"].concat()).collect::<String>();
         let head = format!("{method} {target} HTTP/1.1\r\n{host}{lines}Content-Length: {}\r\n\r\n{body}", body.len());
         stream.write_all(head.as_bytes()).await.unwrap();
         Reply::read(&mut stream, method == "HEAD").await.expect("an answer")

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::Snapshot;
-use crate::agents::{Condition, Quorum, View};
+use crate::agents::{Condition, Quorum, View, in_words};
 use crate::facts::{ServiceState, State};
 
 /// More than this are counted, not named.
@@ -25,7 +25,7 @@ pub(super) fn of(snapshot: &Snapshot, now: Timestamp) -> ServiceState {
     });
     parts.extend(listed(&offline, |view| absence(view)));
     parts.extend(listed(&late, |view| {
-        format!("{} late: {} (late after {})", view.agent_id, short(age(view)), short(view.late_seconds))
+        format!("{} late: {} (late after {})", view.agent_id, in_words(age(view)), in_words(view.late_seconds))
     }));
     let (state, why) = if !lost.is_empty() || !offline.is_empty() {
         (State::Critical, parts.join("; "))
@@ -65,8 +65,12 @@ fn calm(snapshot: &Snapshot) -> String {
 fn absence(view: &View) -> String {
     match view.age_seconds {
         None => format!("{} never seen", view.agent_id),
-        Some(age) if age <= view.timeout_seconds => format!("{} offline: it said so {} ago", view.agent_id, short(age)),
-        Some(age) => format!("{} offline {} (timeout {})", view.agent_id, short(age), short(view.timeout_seconds)),
+        Some(age) if age <= view.timeout_seconds => {
+            format!("{} offline: it said so {} ago", view.agent_id, in_words(age))
+        }
+        Some(age) => {
+            format!("{} offline {} (timeout {})", view.agent_id, in_words(age), in_words(view.timeout_seconds))
+        }
     }
 }
 
@@ -80,26 +84,4 @@ fn listed<T>(all: &[T], line: impl Fn(&T) -> String) -> Vec<String> {
 
 fn age(view: &View) -> f64 {
     view.age_seconds.unwrap_or(f64::INFINITY)
-}
-
-/// Seconds up to two minutes, then minutes, hours, days.
-fn short(seconds: f64) -> String {
-    for (unit, length) in [("d", 86_400.0), ("h", 3_600.0), ("min", 60.0)] {
-        if seconds > 2.0 * length {
-            return format!("{:.0} {unit}", (seconds / length).floor());
-        }
-    }
-    format!("{seconds:.0} s")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_short() {
-        for (seconds, text) in [(0.4, "0 s"), (120.0, "120 s"), (240.0, "4 min"), (7_201.0, "2 h"), (2e6, "23 d")] {
-            assert_eq!(short(seconds), text);
-        }
-    }
 }

@@ -9,9 +9,12 @@ use crate::telemetry::Telemetry;
 /// The families of all channels. Clones share them.
 #[derive(Clone)]
 pub struct Meters {
-    attempts: IntCounterVec,
-    dwell: HistogramVec,
-    circuit: IntGaugeVec,
+    /// `tidewatch_notify_attempts_total{channel,result}`.
+    pub attempts: IntCounterVec,
+    /// `tidewatch_notify_dwell_seconds{channel}`.
+    pub dwell: HistogramVec,
+    /// `tidewatch_channel_circuit_open{channel}`.
+    pub circuit: IntGaugeVec,
 }
 
 /// From a second to a day: what is above a minute is worth a question.
@@ -48,7 +51,7 @@ impl Meters {
             self.attempts.with_label_values(&[channel, result]).inc_by(0);
         }
         self.dwell.with_label_values(&[channel]);
-        self.circuit(channel, false);
+        self.rests(channel, false);
     }
 
     pub(super) fn attempt(&self, channel: &str, how: &Settlement) {
@@ -65,7 +68,7 @@ impl Meters {
         self.dwell.with_label_values(&[channel]).observe(now.duration_since(since).as_secs_f64().max(0.0));
     }
 
-    pub(super) fn circuit(&self, channel: &str, open: bool) {
+    pub(super) fn rests(&self, channel: &str, open: bool) {
         self.circuit.with_label_values(&[channel]).set(i64::from(open));
     }
 }

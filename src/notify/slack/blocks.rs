@@ -2,12 +2,11 @@
 
 use serde::Serialize;
 
-use crate::alert::Severity;
+use crate::alert::{Severity, text};
 use crate::store::Delivery;
 
 use super::super::render::Message;
 use super::super::templates::{Templates, mrkdwn};
-use super::super::text;
 
 /// One message, for `chat.postMessage`, `chat.update` and incoming webhooks alike.
 #[derive(Clone, Debug, Serialize)]
@@ -76,9 +75,9 @@ pub(super) fn payload(
     fit(&mut message);
     let id = |part: &str| format!("tw-{}-{}-{part}", delivery.sequence, delivery.attempt);
     let mut head = rendered(templates, "slack_head.mrkdwn", &message, SECTION);
-    for mention in mentions {
-        head.push(' ');
-        head.push_str(mention);
+    if !mentions.is_empty() {
+        head.push('\n');
+        head.push_str(&mentions.join(" "));
     }
     let mut blocks = vec![Block::Section { block_id: id("head"), text: Text::of(head) }];
     if !message.members.is_empty() || message.detail.is_some() {
@@ -108,7 +107,7 @@ fn fit(message: &mut Message) {
     }
     let mut left = SECTION - DETAIL - 700;
     let fitting = message.members.iter().take_while(|member| {
-        let size = mrkdwn(&member.title).chars().count() + member.when.chars().count() + 5;
+        let size = mrkdwn(&member.title).chars().count() + member.lasted.chars().count() + 20;
         let fits = size <= left;
         left = left.saturating_sub(size);
         fits

@@ -16,10 +16,11 @@ pub(super) fn webhook(answer: &Answer, now: Timestamp) -> Result<(), SendError> 
     }
     // Services that take Slack's format answer `ok` too, or JSON that says so. A page of a proxy says neither.
     let said = serde_json::from_str::<Reply>(&body).is_ok_and(|reply| reply.ok);
-    if body.trim() == "ok" || said {
+    let nothing_to_say = answer.status == StatusCode::NO_CONTENT;
+    if body.trim() == "ok" || said || nothing_to_say {
         return Ok(());
     }
-    Err(SendError { retry: Retry::Later, reason: "unexpected", what: "answered 200, but not `ok`".into() })
+    Err(SendError { retry: Retry::Later, reason: "unexpected", what: "answered something else than `ok`".into() })
 }
 
 /// What the Web API answered.

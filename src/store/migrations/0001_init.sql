@@ -54,7 +54,7 @@ CREATE TABLE episode (
     source        INTEGER NOT NULL REFERENCES source,
     fingerprint   INTEGER NOT NULL,
     incident      INTEGER REFERENCES incident,
-    alert_group   INTEGER REFERENCES alert_group,
+    alert_group   INTEGER,  -- the one that brought it first; it may be gone
     severity      INTEGER NOT NULL,
     starts_at     INTEGER NOT NULL,
     ends_at       INTEGER,
@@ -92,14 +92,14 @@ CREATE TABLE outbox (
     state         TEXT NOT NULL
         CHECK (state IN ('pending', 'delivered', 'superseded', 'dead', 'discarded', 'suppressed')),
     created_at    INTEGER NOT NULL,
-    waiting_since INTEGER NOT NULL,  -- the earliest of the messages that this one stands for
+    waiting_since INTEGER NOT NULL,  -- the earliest due time of the messages that this one stands for
     due_at        INTEGER NOT NULL,
     lease_owner   TEXT,
     lease_attempt INTEGER NOT NULL DEFAULT 0,
     lease_until   INTEGER,
     ambiguous     INTEGER NOT NULL DEFAULT 0,  -- an attempt ended without an answer
     settled_at    INTEGER,
-    superseded_by INTEGER REFERENCES outbox,
+    superseded_by INTEGER,
     error         TEXT,
     note          TEXT,
     text          TEXT,  -- of a notice
@@ -111,11 +111,12 @@ CREATE INDEX outbox_dead ON outbox (channel) WHERE state = 'dead';
 
 -- What falls due later.
 CREATE TABLE timer (
+    id      INTEGER PRIMARY KEY,
     subject TEXT NOT NULL,
     kind    TEXT NOT NULL,
     due_at  INTEGER NOT NULL,
-    PRIMARY KEY (subject, kind)
-) STRICT, WITHOUT ROWID;
+    UNIQUE (subject, kind)
+) STRICT;
 CREATE INDEX timer_due ON timer (due_at);
 
 -- Who did what.

@@ -18,6 +18,9 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// because a checkpoint that does not stop the writer cannot start the log anew.
 const MOST_PAGES: i64 = 16 * 1024;
 
+/// How long the writer waits for readers then.
+const READER_PATIENCE: Duration = Duration::from_millis(50);
+
 /// Whether the log has grown too long.
 #[derive(Default)]
 pub(super) struct Pressure(AtomicBool);
@@ -26,8 +29,11 @@ impl Pressure {
     /// Starts the log anew if it has grown too long; between two commits, by the writer.
     pub(super) fn relieve(&self, db: &Connection) {
         if self.0.swap(false, Ordering::Relaxed) {
-            // A reader may be in the way: the next checkpoint asks again.
+            // A reader may be in the way, for as long as a backup takes: posts do not wait for it, the next checkpoint
+            // asks again.
+            drop(db.busy_timeout(READER_PATIENCE));
             drop(truncate(db));
+            drop(db.busy_timeout(connect::LOCK_PATIENCE));
         }
     }
 }

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::convert::{Nanos, Rank, kind, time, time_or_none};
-use crate::alert::decide::{self, Thread, Unsent};
+use crate::alert::changes::{self, Thread, Unsent};
 use crate::alert::episode::{Current, Known, Last};
 use crate::alert::incident::{Key, Standing};
 use crate::alert::{Fingerprint, Severity};
@@ -35,7 +35,7 @@ pub(super) struct View<'c> {
     pub(super) now: jiff::Timestamp,
 }
 
-impl decide::View for View<'_> {
+impl changes::View for View<'_> {
     type Error = rusqlite::Error;
 
     fn alert(&mut self, fingerprint: Fingerprint) -> rusqlite::Result<Known> {

@@ -179,3 +179,30 @@ async fn the_exposition_is_what_the_design_says() {
         assert!(declared.iter().any(|desc| desc.name == name), "{name} is written, but not declared");
     }
 }
+
+/// The block of `docs/agents.md` that begins with `fence`.
+fn documented(fence: &str) -> String {
+    let docs = include_str!("../../../docs/agents.md");
+    docs.split(fence).nth(1).unwrap().split("```").next().unwrap().to_owned()
+}
+
+#[test]
+fn the_documented_configuration_is_right() {
+    #[derive(Default, serde::Deserialize)]
+    struct File {
+        collectors: tidewatch::collect::Config,
+    }
+    let document = Document::new("agents.md", documented("```toml\n"));
+    let (file, mut problems) = document.parse::<File>();
+    file.collectors.check(&mut problems);
+    assert_eq!(problems.0, [], "{problems}");
+    let settings = file.collectors.agents.settings();
+    assert_eq!((settings.expected.len(), settings.groups["triad"].required), (6, 2));
+}
+
+#[test]
+fn the_documented_heartbeat_is_right() {
+    let body = documented("steward/heartbeat -d '");
+    let beat = beat(body.split('\'').next().unwrap());
+    assert_eq!((beat.messages_processed, beat.cost_usd), (Some(1_042), Some(1.37)));
+}

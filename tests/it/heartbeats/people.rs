@@ -15,7 +15,7 @@ async fn agents(node: &Node) -> Vec<Value> {
 #[tokio::test]
 async fn the_table_shows_every_agent() {
     let folder = tempfile::tempdir().unwrap();
-    let node = Node::start(folder.path(), Settings::default());
+    let node = Node::start(folder.path(), Settings::default()).await;
     node.beat("steward", r#"{"role":"lead","interval_seconds":30}"#).await;
     let rows = agents(&node).await;
     let row = &rows[0];
@@ -29,7 +29,7 @@ async fn the_table_shows_every_agent() {
 #[tokio::test]
 async fn an_agent_is_expected_stopped_renamed_and_forgotten_over_a_restart() {
     let folder = tempfile::tempdir().unwrap();
-    let node = Node::start(folder.path(), Settings::default());
+    let node = Node::start(folder.path(), Settings::default()).await;
     let (status, text) = node.post("/api/agents/coder/expect", r#"{"interval":"30m","role":"coder"}"#).await;
     assert_eq!((status, &parsed(&text)["condition"]), (StatusCode::OK, &json!("never_seen")), "{text}");
     let (status, text) = node.post("/api/agents/coder/expect", r#"{"stop_for":"2h"}"#).await;
@@ -46,7 +46,7 @@ async fn an_agent_is_expected_stopped_renamed_and_forgotten_over_a_restart() {
     let before = agents(&node).await;
     node.stop().await;
 
-    let node = Node::start(folder.path(), Settings::default());
+    let node = Node::start(folder.path(), Settings::default()).await;
     let names: Vec<Value> = agents(&node).await.iter().map(|row| row["agent_id"].clone()).collect();
     assert_eq!(names, ["coder", "new/name"]);
     assert_eq!(agents(&node).await, before);
@@ -55,7 +55,7 @@ async fn an_agent_is_expected_stopped_renamed_and_forgotten_over_a_restart() {
 #[tokio::test]
 async fn what_makes_no_sense_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let node = Node::start(folder.path(), Settings { max_agents: 2, ..Settings::default() });
+    let node = Node::start(folder.path(), Settings { max_agents: 2, ..Settings::default() }).await;
     node.beat("a", "").await;
     node.beat("b", "").await;
     for (path, body, status) in [

@@ -8,15 +8,15 @@ use tidewatch::agents::Settings;
 
 use super::{Node, accepted, parsed};
 
-fn node() -> (tempfile::TempDir, Node) {
+async fn node() -> (tempfile::TempDir, Node) {
     let folder = tempfile::tempdir().unwrap();
-    let node = Node::start(folder.path(), Settings { max_agents: 20_000, ..Settings::default() });
+    let node = Node::start(folder.path(), Settings { max_agents: 20_000, ..Settings::default() }).await;
     (folder, node)
 }
 
 #[tokio::test]
 async fn a_heartbeat_is_taken_by_every_path_and_with_every_body() {
-    let (_folder, node) = node();
+    let (_folder, node) = node().await;
     let (status, body) = node.post("/api/v1/agents/steward/heartbeat", "").await;
     assert_eq!((status, parsed(&body)), (StatusCode::ACCEPTED, json!({"agent_id": "steward", "accepted": 1})));
     // The body that Heretek's entrypoint posts.
@@ -30,7 +30,7 @@ async fn a_heartbeat_is_taken_by_every_path_and_with_every_body() {
 
 #[tokio::test]
 async fn what_is_wrong_is_said_and_counted() {
-    let (_folder, node) = node();
+    let (_folder, node) = node().await;
     for (path, body, status, needle) in [
         ("/api/v1/agents/a%20b/heartbeat", "", 400, "' '"),
         ("/api/v1/agents/%FF/heartbeat", "", 400, "UTF-8"),
@@ -55,7 +55,7 @@ async fn what_is_wrong_is_said_and_counted() {
 
 #[tokio::test]
 async fn a_batch_takes_what_is_right_and_names_what_is_not() {
-    let (_folder, node) = node();
+    let (_folder, node) = node().await;
     let batch = json!([
         {"agent_id": "alpha", "messages_processed": 5},
         {"agent_id": "no good"},
@@ -97,7 +97,7 @@ fn batch_of(count: usize) -> String {
 
 #[tokio::test]
 async fn a_batch_holds_ten_thousand_and_no_more() {
-    let (_folder, node) = node();
+    let (_folder, node) = node().await;
     let (status, text) = node.post("/api/v1/heartbeats", batch_of(10_000)).await;
     assert_eq!((status, parsed(&text)), (StatusCode::ACCEPTED, accepted(10_000)));
     assert_eq!(node.snapshot().online(), 10_000);
@@ -111,7 +111,7 @@ async fn a_batch_holds_ten_thousand_and_no_more() {
 #[tokio::test]
 async fn one_agent_too_many_is_told_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
-    let node = Node::start(folder.path(), Settings { max_agents: 2, ..Settings::default() });
+    let node = Node::start(folder.path(), Settings { max_agents: 2, ..Settings::default() }).await;
     for agent in ["a", "b"] {
         node.beat(agent, "").await;
     }
@@ -124,12 +124,23 @@ async fn one_agent_too_many_is_told_what_to_do() {
 
 #[tokio::test]
 async fn after_the_last_write_nothing_is_promised() {
-    let (_folder, node) = node();
+    let (_folder, node) = node().await;
     node.beat("early", "").await;
-    assert_eq!(node.tasks.drain(std::time::Duration::from_secs(20)).await, 0);
+    assert_eq!(node.site.tasks.drain(std::time::Duration::from_secs(20)).await, 0);
     let (status, text) = node.post("/api/v1/agents/late/heartbeat", "").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(text.contains("stopping"), "{text}");
     assert_eq!((node.refused("journal"), node.views().len()), (1, 2), "it counts all the same");
     assert_eq!(node.post("/api/agents/late/forget", "").await.0, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn the_documented_batch_is_answered_as_documented() {
+    let docs = include_str!("../../../docs/agents.md");
+    let (_, rest) = docs.split_once("/api/v1/heartbeats -d '").unwrap();
+    let (request, rest) = rest.split_once('\'').unwrap();
+    let answer = rest.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
+    let (_folder, node) = node().await;
+    let (status, text) = node.post("/api/v1/heartbeats", request).await;
+    assert_eq!((status, parsed(&text)), (StatusCode::ACCEPTED, parsed(answer)));
 }

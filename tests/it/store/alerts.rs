@@ -219,6 +219,20 @@ async fn the_cooldown_holds_back_only_what_can_wait() {
 }
 
 #[tokio::test]
+async fn the_cooldown_counts_from_when_a_message_really_fell_due() {
+    let bench = Bench::new(&["slack"]);
+    bench.accept(vec![firing(1, 90), firing(2, 90), firing(3, 90)]).await;
+    bench.deliver("slack").await;
+    bench.accept(vec![resolved(2, 90, 99)]).await;
+    assert_eq!(bench.told("slack").await, None);
+    bench.accept(vec![firing(4, 99)]).await;
+    assert_eq!(bench.told("slack").await, Some(Kind::Changed), "another host hastens the one that waits");
+    bench.accept(vec![resolved(3, 90, 99)]).await;
+    bench.clock.advance(MINUTE * 15);
+    assert_eq!(bench.told("slack").await, Some(Kind::Changed));
+}
+
+#[tokio::test]
 async fn what_is_not_for_people_opens_no_incident() {
     let bench = Bench::new(&["slack"]);
     let watchdog = labelled(firing(1, 90), "severity", "none");
@@ -245,6 +259,17 @@ async fn all_parts_of_a_post_are_counted() {
     bench.store.quarantine("default", Quarantined { raw: vec![b'x'; 100_000], why: "no JSON".into() }).await.unwrap();
     assert_eq!(bench.ledger().await.alerts.quarantined, 2);
     assert_eq!(bench.accept(Vec::new()).await, Counts::default(), "an empty post is fine");
+}
+
+#[tokio::test]
+async fn a_post_that_claims_to_lack_any_number_does_no_harm() {
+    let bench = Bench::new(&["slack"]);
+    for truncated in [u64::MAX, u64::MAX / 2] {
+        let post = Post { truncated, ..post(vec![firing(1, 90)]) };
+        bench.store.accept(post, Arc::clone(&bench.policy)).await.unwrap();
+    }
+    let alerts = bench.ledger().await.alerts;
+    assert_eq!((alerts.opened, alerts.repeated, alerts.truncated), (1, 1, 2_000_000));
 }
 
 #[tokio::test]

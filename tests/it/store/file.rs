@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tidewatch::alert::{Kind, Post, Quarantined};
 use tidewatch::clock::Clock;
-use tidewatch::store::{StoreError, lock, restore};
+use tidewatch::store::{Settlement, StoreError, lock, restore};
 
 use super::{Bench, MINUTE, OPEN};
-use crate::support::alerts::{at, firing, policy, post, resolved};
+use crate::support::alerts::{at, firing, labelled, policy, post, resolved};
 use crate::support::eventually;
 
 fn file(folder: &Path) -> PathBuf {
@@ -224,6 +224,31 @@ async fn the_quarantine_is_bounded() {
     assert_eq!(number(bench.path(), "SELECT max(length(raw)) FROM quarantine"), 64 << 10);
     assert_eq!(number(bench.path(), "SELECT sum(length(raw)) FROM quarantine"), 16 << 20);
     assert_eq!(bench.ledger().await.alerts.quarantined, 3_400);
+}
+
+#[tokio::test]
+async fn history_is_let_go_after_400_days_and_dead_letters_are_not() {
+    let bench = Bench::new(&["slack"]);
+    let tables = ["incident", "episode", "outbox", "thread", "alert_group"];
+    let rows = || tables.map(|table| number(bench.path(), &format!("SELECT count(*) FROM {table}")));
+    let cause = |alert, cause| labelled(alert, "cause", cause);
+    bench.accept(vec![cause(firing(1, 90), "over"), cause(firing(2, 90), "dead"), cause(firing(3, 90), "open")]).await;
+    for delivery in bench.claim("slack").await {
+        let dead = delivery.incident.as_ref().is_some_and(|incident| incident.cause == "dead");
+        let how = if dead { Settlement::Dead { error: "gone".into() } } else { Settlement::Delivered { anchor: None } };
+        bench.settle(&delivery, how).await;
+    }
+    let ends = vec![cause(resolved(1, 90, 99), "over"), cause(resolved(2, 90, 99), "dead"), resolved(4, 90, 99)];
+    bench.accept(ends).await;
+    for delivery in bench.claim("slack").await {
+        bench.settle(&delivery, Settlement::Delivered { anchor: None }).await;
+    }
+    bench.tick().await;
+    assert_eq!(rows(), [3, 4, 5, 3, 1]);
+    bench.clock.advance(MINUTE * 60 * 24 * 400 + MINUTE);
+    bench.tick().await;
+    assert_eq!(rows(), [2, 2, 3, 2, 1], "the open one and the one with a dead letter stay, and so does their group");
+    assert_eq!(bench.store.ledger().await.unwrap().due, 5, "the ledger counts what was");
 }
 
 #[tokio::test]
