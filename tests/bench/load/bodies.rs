@@ -38,6 +38,9 @@ impl FromStr for To {
     }
 }
 
+/// A fleet of this size has alerts: a first alert of another agent is told at once, more of the same wait.
+const AGENTS_ALERTING: u64 = 20;
+
 /// The same alerts for both: each post is a group of its own, as `group_by: [alertname, cluster]` makes it.
 pub(crate) struct Alerts {
     to: To,
@@ -56,17 +59,14 @@ impl Alerts {
     fn alert(&self, post: u64, number: u64, out: &mut String) {
         let id = post * self.size as u64 + number;
         let severity = if id.is_multiple_of(4) { "critical" } else { "warning" };
-        let (name, starts_at) = (post % 16, &self.starts_at);
+        let (name, agent, starts_at) = (post % 16, id % AGENTS_ALERTING, &self.starts_at);
         write!(
             out,
-            "\"labels\":{{\"agent_id\":\"agent-{id}\",\"alertname\":\"BenchAlert{name}\",\"cluster\":\"c-{post}\",\
-             \"instance\":\"10.{}.{}.{}:9100\",\"job\":\"agents\",\"severity\":\"{severity}\"}},\
-             \"annotations\":{{\"description\":\"agent-{id} has sent no heartbeat for 93 s; it is to send one every 30 s.\",\
-             \"runbook_url\":\"https://runbooks.example.com/BenchAlert{name}\",\"summary\":\"agent-{id} is late\"}},\
-             \"startsAt\":\"{starts_at}\",\"generatorURL\":\"http://prometheus:9090/graph?g0.expr=late&g0.tab=1\"",
-            (id >> 16) & 255,
-            (id >> 8) & 255,
-            id & 255,
+            "\"labels\":{{\"agent_id\":\"agent-{agent}\",\"alertname\":\"BenchAlert{name}\",\"cluster\":\"c-{post}\",\
+             \"instance\":\"10.0.0.{agent}:9100\",\"job\":\"agents\",\"severity\":\"{severity}\",\"task\":\"task-{id}\"}},\
+             \"annotations\":{{\"description\":\"task-{id} of agent-{agent} has not moved for 93 s; it is to move every 30 s.\",\
+             \"runbook_url\":\"https://runbooks.example.com/BenchAlert{name}\",\"summary\":\"task-{id} is late\"}},\
+             \"startsAt\":\"{starts_at}\",\"generatorURL\":\"http://prometheus:9090/graph?g0.expr=late&g0.tab=1\""
         )
         .unwrap();
         if self.to == To::Tidewatch {
