@@ -17,3 +17,4 @@ mod deliver;
 mod dependencies;
 mod messages;
 mod notify;
+mod outage;
