@@ -34,3 +34,4 @@ mod pages;
 mod rules;
 mod server;
 mod store;
+mod outage;
