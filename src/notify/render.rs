@@ -289,14 +289,22 @@ fn state(severity: Severity, open: bool) -> &'static str {
     }
 }
 
-/// What and where of an incident: its first member, and how many there are beside it.
+/// What and where of an incident: its first member, and how many there are beside it. A second alert about the very
+/// same thing, as the warning beside its critical twin, is no other: "and 1 more" would read like a second agent.
 fn title(incident: &Incident) -> String {
     let Some(first) = incident.members.first() else { return text::line(&incident.cause, NAME + PLACE) };
-    let others = if incident.resolved_at.is_none() { incident.open } else { incident.total }.saturating_sub(1);
-    match others {
+    let open = incident.resolved_at.is_none();
+    let same = |member: &&Episode| (!open || member.ends_at.is_none()) && places(member).eq(places(first));
+    let same = incident.members.iter().filter(same).count() as u64;
+    match if open { incident.open } else { incident.total }.saturating_sub(same) {
         0 => described(first),
         others => format!("{} and {others} more", described(first)),
     }
+}
+
+/// Everything that says where an alert is.
+fn places(episode: &Episode) -> impl Iterator<Item = Option<&String>> {
+    PLACES.iter().map(|label| episode.labels.get(*label))
 }
 
 /// What and where of one alert.

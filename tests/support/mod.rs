@@ -3,17 +3,17 @@
 use std::time::{Duration, Instant};
 
 pub(crate) mod alerts;
+pub(crate) mod certificates;
+pub(crate) mod deliveries;
 pub(crate) mod docker;
 pub(crate) mod fakes;
+pub(crate) mod http_stub;
 pub(crate) mod monitoring;
+pub(crate) mod outbox_stub;
 pub(crate) mod process;
 pub(crate) mod promql;
 pub(crate) mod python;
 pub(crate) mod site;
-pub(crate) mod certificates;
-pub(crate) mod deliveries;
-pub(crate) mod http_stub;
-pub(crate) mod outbox_stub;
 pub(crate) mod slack_stub;
 pub(crate) mod smtp;
 
