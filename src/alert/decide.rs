@@ -259,13 +259,11 @@ impl Work<'_> {
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
-    use std::time::Duration;
 
     use super::*;
     use crate::alert::Labels;
     use crate::alert::changes::Phase;
     use crate::alert::route::Routes;
-    use crate::alert::severity::Severities;
 
     /// A store that knows nothing yet.
     struct Nothing;
@@ -309,13 +307,8 @@ mod tests {
 
     #[test]
     fn one_post_opens_one_incident_a_cause_with_one_message_a_channel() {
-        let policy = Policy {
-            routes: Routes::everything(vec!["slack".to_owned(), "mail".to_owned()]),
-            severities: Severities::default(),
-            dedup: Duration::from_mins(10),
-            cooldown: Duration::from_mins(15),
-            hold: Duration::from_secs(30),
-        };
+        let policy =
+            Policy { routes: Routes::everything(vec!["slack".to_owned(), "mail".to_owned()]), ..Policy::default() };
         let alerts = [
             alert(1, "agent", "warning"),
             alert(2, "disk", "info"),
