@@ -23,14 +23,22 @@ impl Episode {
             None => line(name, NAME + PLACE),
         }
     }
+
+    /// Everything that says where it is.
+    fn places(&self) -> impl Iterator<Item = Option<&String>> {
+        PLACES.iter().map(|label| self.labels.get(*label))
+    }
 }
 
 impl Incident {
-    /// What and where of an incident: its first member, and how many there are beside it.
+    /// What and where of an incident: its first member, and how many there are beside it. A second alert about the very
+    /// same thing, as the warning beside its critical twin, is no other: "and 1 more" would read like a second agent.
     pub fn title(&self) -> String {
         let Some(first) = self.members.first() else { return line(&self.cause, NAME + PLACE) };
-        let others = if self.resolved_at.is_none() { self.open } else { self.total }.saturating_sub(1);
-        match others {
+        let open = self.resolved_at.is_none();
+        let same = |member: &&Episode| (!open || member.ends_at.is_none()) && member.places().eq(first.places());
+        let same = self.members.iter().filter(same).count() as u64;
+        match if open { self.open } else { self.total }.saturating_sub(same) {
             0 => first.title(),
             others => format!("{} and {others} more", first.title()),
         }

@@ -203,6 +203,18 @@ async fn an_alert_travels_through_the_stack() {
     let refused = "tidewatch_ingest_requests_total{code=\"401\"";
     assert!(metric(refused).unwrap_or(0.0) < 1.0, "Alertmanager has the right token");
 
+    // Below /host lies the machine, not the container.
+    let success = "tidewatch_collector_success{collector=\"host\"}";
+    assert_eq!(metric(success), Some(1.0), "the host is read by a user without rights");
+    assert!(metric("node_memory_MemTotal_bytes") > Some(0.0) && metric("node_filesystem_size_bytes{") > Some(0.0));
+    stack.compose(&["exec", "-T", "tidewatch", "/usr/local/bin/tidewatch", "health", "store"]);
+    let id = stack.compose(&["ps", "-q", "tidewatch"]).trim().to_owned();
+    eventually("Docker calls it healthy", minute, async || {
+        let status = docker.run("docker", &["inspect", "--format={{.State.Health.Status}}", &id]);
+        (status.trim() == "healthy").then_some(())
+    })
+    .await;
+
     let token = stack.token();
     stack.compose(&services);
     assert_eq!(stack.token(), token, "a second start keeps the token");

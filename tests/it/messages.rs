@@ -242,3 +242,24 @@ fn an_unknown_severity_is_not_made_harmless() {
     delivery.incident.as_mut().unwrap().severity = Severity::None;
     assert_eq!(Renderer::new(&deps("02:49")).message(&delivery).state, "ALERT");
 }
+
+/// The warning beside its critical twin is no second agent; another disk of the same host is another thing.
+#[test]
+fn two_alerts_about_one_thing_are_no_one_more() {
+    let place = |id, agent: &str, disk: &str| {
+        let mut episode = episode(id, agent, "02:11", None);
+        episode.labels.insert("mountpoint".into(), disk.into());
+        episode
+    };
+    for (members, expected) in [
+        (vec![place(1, "steward", "/"), place(2, "steward", "/")], "AgentOffline steward"),
+        (vec![place(1, "steward", "/"), place(2, "steward", "/data")], "AgentOffline steward and 1 more"),
+        (
+            vec![place(1, "steward", "/"), place(2, "steward", "/"), place(3, "alpha", "/")],
+            "AgentOffline steward and 1 more",
+        ),
+    ] {
+        let delivery = delivery(Kind::Risen, 2, incident(members), at("02:49"));
+        assert_eq!(Renderer::new(&deps("02:49")).message(&delivery).title, expected);
+    }
+}

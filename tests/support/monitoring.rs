@@ -46,21 +46,32 @@ pub(crate) fn passes(name: &str, arguments: &[&str]) -> String {
 /// A real Prometheus on the files below `dir`, once it answers, and its port.
 pub(crate) async fn prometheus(dir: &Path) -> (Running, u16) {
     let port = free_port();
+    (prometheus_on(dir, port, &[]).await, port)
+}
+
+/// The same on a port that its configuration names already, with more arguments.
+pub(crate) async fn prometheus_on(dir: &Path, port: u16, arguments: &[&str]) -> Running {
     let running = Running::start(
         dir,
         "prometheus",
         Command::new(program("prometheus"))
             .arg(format!("--config.file={}", dir.join("prometheus.yml").display()))
             .arg(format!("--storage.tsdb.path={}", dir.join("prometheus-data").display()))
-            .arg(format!("--web.listen-address=127.0.0.1:{port}")),
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .args(arguments),
     );
     eventually("Prometheus answers", Duration::from_secs(30), async || get(port, "/-/ready")).await;
-    (running, port)
+    running
 }
 
 /// A real Alertmanager on the files below `dir`, once it answers, and its port.
 pub(crate) async fn alertmanager(dir: &Path) -> (Running, u16) {
     let port = free_port();
+    (alertmanager_on(dir, port).await, port)
+}
+
+/// The same on a port that another's configuration names already.
+pub(crate) async fn alertmanager_on(dir: &Path, port: u16) -> Running {
     let running = Running::start(
         dir,
         "alertmanager",
@@ -71,19 +82,29 @@ pub(crate) async fn alertmanager(dir: &Path) -> (Running, u16) {
             .arg("--cluster.listen-address="),
     );
     eventually("Alertmanager answers", Duration::from_secs(30), async || get(port, "/-/ready")).await;
-    (running, port)
+    running
 }
 
 /// The body of a GET on loopback, if it was answered 200.
 pub(crate) fn get(port: u16, path: &str) -> Option<String> {
+    ask(port, "GET", path, None, "").filter(|(status, _)| *status == 200).map(|(_, body)| body)
+}
+
+/// Status and body of a request on loopback with a JSON body, and a bearer token if there is one; `None` where nobody
+/// answers.
+pub(crate) fn ask(port: u16, method: &str, path: &str, token: Option<&str>, body: &str) -> Option<(u16, String)> {
+    let token = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+    let length = body.len();
     // HTTP/1.0: no chunks, and the connection's end is the body's.
+    let fields = format!("{token}Content-Type: application/json\r\nContent-Length: {length}\r\n");
+    let head = format!("{method} {path} HTTP/1.0\r\nHost: localhost\r\n{fields}\r\n");
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes()).ok()?;
+    stream.write_all(format!("{head}{body}").as_bytes()).ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     let (head, body) = answer.split_once("\r\n\r\n")?;
-    (head.split(' ').nth(1) == Some("200")).then(|| body.to_owned())
+    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
 }
 
 /// `text` as it may stand in a query.
