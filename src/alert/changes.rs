@@ -104,8 +104,8 @@ pub enum EpisodeChange<'a> {
     New { alert: &'a Alert, severity: Severity, flaps: u32, phase: Phase },
     /// It fires on: an earlier beginning, or back in its group.
     Touched { id: i64, starts_at: Timestamp },
-    /// It was held, and is open now.
-    Admitted { id: i64, starts_at: Timestamp, incident: Option<usize> },
+    /// It was held, and is open now; the table of severities may have changed meanwhile.
+    Admitted { id: i64, severity: Severity, starts_at: Timestamp, incident: Option<usize> },
     /// It ended. The annotations carry the last evaluated text.
     Closed { id: i64, alert: &'a Alert, ends_at: Timestamp },
     /// It was held, and was stale.

@@ -127,7 +127,8 @@ impl<'a, 'v, V: View> Decision<'a, 'v, V> {
 
     fn admit(&mut self, id: i64, known: &Known, alert: &'a Alert) -> Result<(), V::Error> {
         let incident = self.join(known, alert)?;
-        self.changes.episodes.push(EpisodeChange::Admitted { id, starts_at: storable(alert.starts_at), incident });
+        let (severity, starts_at) = (self.policy.severity(&alert.labels), storable(alert.starts_at));
+        self.changes.episodes.push(EpisodeChange::Admitted { id, severity, starts_at, incident });
         Ok(())
     }
 

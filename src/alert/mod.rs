@@ -12,10 +12,12 @@ pub mod episode;
 pub mod identity;
 pub mod incident;
 pub mod matcher;
+mod naming;
 pub mod policy;
 pub mod route;
 pub mod severity;
 pub mod splitter;
+pub mod text;
 pub mod webhook;
 
 /// Label or annotation names and values. All of it is hostile text.

@@ -96,19 +96,26 @@ impl Shared {
 
     /// Reads the configuration anew; on an error nothing has changed.
     fn replace(&self) -> Result<(), String> {
-        let validated =
+        let mut validated =
             Validated::load(&self.flags, &self.parts.environment).map_err(|problems| problems.to_string())?;
+        validated.warn();
+        let old = self.generation();
+        for key in validated.started_as(&old.validated) {
+            tracing::warn!(key, "the change needs a restart: until then the old value stands");
+        }
         let settings = &validated.settings;
+        if let Some((address, _)) = validated.addresses.iter().find(|(address, _)| !address.ip().is_loopback())
+            && validated.token.is_none()
+            && !settings.access.open_without_token
+        {
+            return Err(format!("{address} is reached from other hosts until the restart: keep the token until then"));
+        }
         let access = Access {
             token: validated.token.clone(),
             protect_metrics: settings.access.protect_metrics,
             external_url: settings.external_url.clone(),
         };
         let level = settings.log.level.clone();
-        let old = self.generation();
-        for key in old.validated.needs_restart(&validated) {
-            tracing::warn!(key, "the change needs a restart: until then the old value stands");
-        }
         // Last of what can fail: it is undone by nothing, and changes nothing else.
         let generation = Generation::build(validated, &self.parts).map_err(|error| format!("{error:#}"))?;
         if let Some(handle) = &self.log_level {
@@ -192,7 +199,7 @@ impl Control for Shared {
         let Some(found) = generation.channels.iter().find(|found| found.name == channel) else {
             let names: Vec<&str> = generation.channels.iter().map(|channel| channel.name.as_str()).collect();
             let message = format!("there is no channel `{channel}`; there are: {}", names.join(", "));
-            return json!({ "status": "error", "error": message });
+            return json!({ "status": "error", "error": message, "reason": "unknown_channel" });
         };
         match notify::test(found, self.parts.clock.now()).await {
             Ok(()) => json!({ "status": "ok", "message": format!("{channel}: delivered") }),

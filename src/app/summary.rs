@@ -79,8 +79,8 @@ fn write(
         "containers".into()
     });
     writeln!(text, "\nnot watched: this version has no collector yet for\n  {}", unwatched.join(", "))?;
-    for key in unused(validated) {
-        writeln!(text, "  not used in this role: {key}")?;
+    if !validated.unused.is_empty() {
+        writeln!(text, "\nin the configuration, not used in this role\n  {}", validated.unused.join(", "))?;
     }
     writeln!(text, "\ntry next")?;
     let token = if validated.token.is_some() { " -H \"Authorization: Bearer $TIDEWATCH_TOKEN\"" } else { "" };
@@ -94,18 +94,6 @@ fn health(data_dir: &Path) -> String {
     } else {
         format!("tidewatch health --data-dir {}", data_dir.display())
     }
-}
-
-/// Sections that the role does not use.
-fn unused(validated: &Validated) -> Vec<&'static str> {
-    let settings = &validated.settings;
-    let mut unused = Vec::new();
-    if !settings.role.receives() {
-        unused.extend((validated.channels.len() > settings.notify.console.len()).then_some("notify"));
-        unused.extend((!settings.routes.is_empty()).then_some("routes"));
-        unused.extend((!settings.sources.is_empty()).then_some("sources"));
-    }
-    unused
 }
 
 /// The address as somebody on this machine types it.

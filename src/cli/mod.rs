@@ -100,7 +100,7 @@ enum Command {
     /// Collect once and print
     Metrics(metrics::Args),
     /// The rules, dashboards and configurations that come with tidewatch
-    Assets(assets::Args),
+    Assets(Box<assets::Args>),
 }
 
 /// How a command ended badly.

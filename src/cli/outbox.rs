@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::client::Client;
 use super::{Context, Failure, block_on, say};
-use crate::store::{OutboxRow, Subject};
+use crate::store::{Change, OutboxRow, Subject};
 
 /// Look at messages on their way, and at those that could not be delivered
 #[derive(Debug, clap::Args)]
@@ -122,7 +122,15 @@ fn text(value: &impl serde::Serialize) -> Result<String, Failure> {
 }
 
 async fn change(client: &Client, id: i64, verb: &str, note: &str) -> Result<ExitCode, Failure> {
-    let answer = client.post(&format!("/api/outbox/{id}/{verb}"), &json!({ "note": note })).await?;
-    say(answer["message"].as_str().unwrap_or_default())?;
+    let mut answer = client.post(&format!("/api/outbox/{id}/{verb}"), &json!({ "note": note })).await?;
+    say(match (serde_json::from_value(answer["change"].take())?, verb) {
+        (Change::Done, "replay") => format!("{id}: will be sent again"),
+        (Change::Done, _) => format!("{id}: given up"),
+        // The server answers 404 to what is missing.
+        (Change::Nothing | Change::Missing, "replay") => {
+            format!("{id}: nothing to do: it is not dead, or was replayed before")
+        }
+        (Change::Nothing | Change::Missing, _) => format!("{id}: nothing to do: it is neither pending nor dead"),
+    })?;
     Ok(ExitCode::SUCCESS)
 }

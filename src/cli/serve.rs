@@ -20,9 +20,7 @@ pub(super) fn run(context: &Context) -> Result<ExitCode, Failure> {
     let validated = context.settings()?;
     let log = &validated.settings.log;
     let level = telemetry::logging(log.format, &log.level).map_err(anyhow::Error::new)?;
-    for warning in &validated.warnings.0 {
-        tracing::warn!(key = warning.key, hint = warning.hint, "{}", warning.message);
-    }
+    validated.warn();
     let start = Start {
         flags: context.flags.clone(),
         environment: context.environment.clone(),

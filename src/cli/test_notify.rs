@@ -20,6 +20,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, Failure> {
     let client = context.server()?;
     block_on(async {
         let path: String = url::form_urlencoded::byte_serialize(args.channel.as_bytes()).collect();
+        let path = path.replace('+', "%20");
         let answer = client.post(&format!("/api/test-notify/{path}"), &json!({})).await?;
         say(answer["message"].as_str().unwrap_or_default())?;
         Ok(ExitCode::SUCCESS)

@@ -1,6 +1,6 @@
 //! The collectors and their list.
 //!
-//! A collector is one file (or folder) here and one line in [`collectors!`]'s list: the line yields the module, the
+//! A collector is one file (or folder) here and one line in the list below: the line yields the module, the
 //! section `[collectors.NAME]`, the name in `collect[]`, in logs and in success metrics, the row in `docs/metrics.md`,
 //! and the tests over all collectors.
 

@@ -133,6 +133,22 @@ impl Document {
         &self.file
     }
 
+    /// The sections that the text has: `notify`, and `collectors.host` where one collector's is told from the others'.
+    pub fn sections(&self) -> Vec<String> {
+        let (table, _) = DeTable::parse_recoverable(&self.text);
+        let mut sections = Vec::new();
+        for (name, value) in table.get_ref() {
+            match value.get_ref() {
+                DeValue::Table(inner) if name.get_ref() == "collectors" => {
+                    sections.extend(inner.keys().map(|inner| format!("collectors.{}", inner.get_ref())));
+                }
+                DeValue::Table(_) | DeValue::Array(_) => sections.push(name.get_ref().to_string()),
+                _ => {}
+            }
+        }
+        sections
+    }
+
     /// Reads the whole of it. serde tells only the first problem, so the key that has it is taken out and the rest is
     /// read again, until nothing is wrong with what is left.
     pub fn parse<T: DeserializeOwned + Default>(&self) -> (T, Problems) {
@@ -238,8 +254,11 @@ fn nearest(table: &DeTable<'_>, key: &str) -> Option<usize> {
     deeper.or(Some(name.span().start))
 }
 
-/// serde lists what it expected; the nearest spelling is the likely meaning.
+/// What to do about what serde says. It lists what it expected; the nearest spelling is the likely meaning.
 fn suggestion(message: &str) -> Option<String> {
+    if let Some((_, expected)) = message.split_once(", expected ").filter(|_| message.starts_with("invalid ")) {
+        return Some(format!("write {expected}"));
+    }
     let mut words = message.split('`').skip(1).step_by(2);
     let typed = words.next()?;
     if !message.starts_with("unknown ") {
@@ -247,7 +266,11 @@ fn suggestion(message: &str) -> Option<String> {
     }
     let (distance, _, best) =
         words.map(|word| (distance(typed, word), word.len().abs_diff(typed.len()), word)).min()?;
-    (distance <= 1 + typed.len() / 4).then(|| format!("did you mean `{best}`?"))
+    Some(if distance <= 1 + typed.len() / 4 {
+        format!("did you mean `{best}`?")
+    } else {
+        "take it out, or write one of those".into()
+    })
 }
 
 /// Levenshtein's distance: how many letters to change.

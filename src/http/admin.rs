@@ -124,11 +124,13 @@ async fn test_notify(
         })
         .await
         .map_err(|panicked| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, panicked.to_string()))?;
-    let failed = outcome.get("status").and_then(Value::as_str) == Some("error");
+    let word = |key| outcome.get(key).and_then(Value::as_str);
     let mut response = json::answer(&outcome)?;
-    if failed {
-        *response.status_mut() = StatusCode::BAD_GATEWAY;
-    }
+    *response.status_mut() = match (word("status"), word("reason")) {
+        (Some("error"), Some("unknown_channel")) => StatusCode::NOT_FOUND,
+        (Some("error"), _) => StatusCode::BAD_GATEWAY,
+        _ => StatusCode::OK,
+    };
     Ok(response)
 }
 

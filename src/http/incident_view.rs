@@ -1,11 +1,10 @@
 //! What the page of an incident shows. Pure.
 
-use std::fmt::Write;
-
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
+use crate::alert::text::{length, seconds};
 use crate::alert::{Episode, Incident, Severity};
 
 /// The longest value that a page shows, in characters.
@@ -20,7 +19,7 @@ const PAGE: usize = 512 << 10;
 #[derive(Debug, Serialize)]
 pub(super) struct View {
     id: i64,
-    cause: String,
+    title: String,
     source: String,
     state: &'static str,
     tone: &'static str,
@@ -58,7 +57,7 @@ impl View {
             incident.members.iter().map(|episode| Member::of(episode, now, zone, &mut budget)).collect();
         Self {
             id: incident.id,
-            cause: visible(&incident.cause, 200),
+            title: incident.title(),
             source: visible(&incident.source, 200),
             state: if firing { "firing" } else { "resolved" },
             tone: tone(firing, incident.severity),
@@ -91,9 +90,8 @@ impl Member {
             *budget = budget.saturating_sub(pair.name.len() + pair.value.len());
             pairs.push(pair);
         }
-        let name = if episode.name().is_empty() { "(no alertname)" } else { episode.name() };
         Self {
-            name: visible(name, 200),
+            name: episode.title(),
             state: if firing { "firing" } else { "resolved" },
             tone: tone(firing, episode.severity),
             severity: episode.severity.to_string(),
@@ -134,8 +132,8 @@ pub(super) fn visible(text: &str, most: usize) -> String {
 /// `since 2026-11-21 02:11 UTC, 38 min`, and once it is over `from … to …, 38 min`.
 pub(super) fn since(began: Timestamp, ended: Option<Timestamp>, now: Timestamp, zone: &TimeZone) -> String {
     match ended {
-        None => format!("since {}, {}", at(began, zone), age(began, now)),
-        Some(ended) => format!("from {} to {}, {}", at(began, zone), at(ended, zone), age(began, ended)),
+        None => format!("since {}, {}", at(began, zone), length(seconds(began, now))),
+        Some(ended) => format!("from {} to {}, {}", at(began, zone), at(ended, zone), length(seconds(began, ended))),
     }
 }
 
@@ -143,40 +141,19 @@ fn at(time: Timestamp, zone: &TimeZone) -> String {
     time.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M %Z").to_string()
 }
 
-/// A length of time as people say it: its two largest units.
-fn age(from: Timestamp, to: Timestamp) -> String {
-    let seconds = to.as_second().saturating_sub(from.as_second()).max(0);
-    let units = [("d", seconds / 86_400), ("h", seconds / 3_600 % 24), ("min", seconds / 60 % 60), ("s", seconds % 60)];
-    let first = units.iter().position(|(_, count)| *count > 0).unwrap_or(3);
-    let mut out = String::new();
-    for (unit, count) in units.iter().skip(first).take(2).filter(|(_, count)| *count > 0) {
-        let space = if out.is_empty() { "" } else { " " };
-        // Writing to a string cannot fail.
-        let _infallible = write!(out, "{space}{count} {unit}");
-    }
-    if out.is_empty() { "0 s".into() } else { out }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ages_have_two_units() {
-        let age = |seconds: i64| age(Timestamp::UNIX_EPOCH, Timestamp::from_second(seconds).unwrap());
-        assert_eq!([age(0), age(59), age(60), age(3_599)], ["0 s", "59 s", "1 min", "59 min 59 s"]);
-        assert_eq!([age(86_400), age(100_000), age(2_280), age(-5)], ["1 d", "1 d 3 h", "38 min", "0 s"]);
-    }
 
     #[test]
     fn times_are_in_the_zone_with_their_age() {
         let zone = TimeZone::fixed(jiff::tz::offset(1));
         let (began, now): (Timestamp, Timestamp) =
             ("2026-11-21T02:11:00Z".parse().unwrap(), "2026-11-21T02:49:30Z".parse().unwrap());
-        assert_eq!(since(began, None, now, &zone), "since 2026-11-21 03:11 +01, 38 min 30 s");
+        assert_eq!(since(began, None, now, &zone), "since 2026-11-21 03:11 +01, 38 min");
         assert_eq!(
             since(began, Some(now), now, &TimeZone::UTC),
-            "from 2026-11-21 02:11 UTC to 2026-11-21 02:49 UTC, 38 min 30 s"
+            "from 2026-11-21 02:11 UTC to 2026-11-21 02:49 UTC, 38 min"
         );
     }
 

@@ -11,7 +11,7 @@ use http::{StatusCode, header};
 use minijinja::{Environment, context};
 
 use super::front::Front;
-use super::incident_view::{View, since, tone, visible};
+use super::incident_view::{View, since, tone};
 use super::{Api, ENDPOINTS};
 
 /// So many open incidents stand on the first page.
@@ -67,14 +67,15 @@ async fn index(State(api): State<Arc<Api>>, Extension(front): Extension<Arc<Fron
         (Err(error), _) => format!("The store does not answer: {error}"),
         (Ok(_), None) => "This one exports metrics and keeps no alerts.".to_owned(),
         (Ok(open), Some(_)) if open.is_empty() => "No incident is open.".to_owned(),
-        (Ok(_), Some(_)) => "Something is wrong.".to_owned(),
+        (Ok(open), Some(_)) if open.len() == 1 => "One incident is open.".to_owned(),
+        (Ok(open), Some(_)) => format!("{} incidents are open.", open.len()),
     };
     let incidents: Vec<minijinja::Value> = open
         .unwrap_or_default()
         .iter()
         .map(|it| {
             context! {
-                id => it.id, cause => visible(&it.cause, 200), severity => it.severity.to_string(),
+                id => it.id, title => it.title(), severity => it.severity.to_string(),
                 tone => tone(true, it.severity), since => since(it.opened_at, None, now, &front.zone),
             }
         })

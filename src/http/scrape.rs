@@ -89,7 +89,7 @@ async fn metrics(
     let mut answered = HeaderMap::new();
     answered.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(format.content_type()));
     answered.insert(header::VARY, header::HeaderValue::from_static("accept, accept-encoding"));
-    let body = if plain.bytes.len() > WORTH_GZIP && takes_gzip(&joined(&headers, &header::ACCEPT_ENCODING)) {
+    let body = if plain.bytes.len() > WORTH_GZIP && expose::accepts_gzip(&joined(&headers, &header::ACCEPT_ENCODING)) {
         let mut compressed = meters.buffers.take();
         expose::gzip(&plain.bytes, &mut compressed.bytes);
         answered.insert(header::CONTENT_ENCODING, header::HeaderValue::from_static("gzip"));
@@ -133,35 +133,9 @@ fn joined(headers: &HeaderMap, name: &header::HeaderName) -> String {
     lines.join(",")
 }
 
-/// Whether `Accept-Encoding` takes gzip (RFC 9110, 12.5.3): named, or by `*`, with a weight above 0.
-fn takes_gzip(accepted: &str) -> bool {
-    let mut any = false;
-    for choice in accepted.split(',') {
-        let mut parts = choice.split(';').map(str::trim);
-        let coding = parts.next().unwrap_or_default();
-        let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
-        let wanted = weight.is_none_or(|weight| weight.parse::<f64>().is_ok_and(|weight| weight > 0.0));
-        if coding.eq_ignore_ascii_case("gzip") || coding.eq_ignore_ascii_case("x-gzip") {
-            return wanted;
-        }
-        any |= coding == "*" && wanted;
-    }
-    any
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn gzip_is_taken_where_its_weight_is_above_nothing() {
-        for accepted in ["gzip", "deflate, gzip;q=0.5", "GZIP", "*", "br, *;q=0.1", "gzip ; q=1.0"] {
-            assert!(takes_gzip(accepted), "{accepted}");
-        }
-        for accepted in ["", "identity", "gzip;q=0", "gzip;q=0.000, *", "*;q=0", "br"] {
-            assert!(!takes_gzip(accepted), "{accepted}");
-        }
-    }
 
     #[test]
     fn a_timeout_is_positive_finite_and_bounded() {

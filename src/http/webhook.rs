@@ -2,15 +2,15 @@
 //! because Alertmanager repeats 5xx within a flush and nothing else.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Query, State};
+use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use http::{StatusCode, header};
 use prometheus::{HistogramVec, IntCounterVec};
-use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -27,6 +27,8 @@ use crate::telemetry::Telemetry;
 const MOST_BODY: u64 = 64 << 20;
 /// All bodies together that wait for the store: beyond it, 503.
 const MOST_WAITING: usize = 96 << 20;
+/// How long the store may take. Alertmanager waits for 10 s at least, reading the body included.
+const PATIENCE: Duration = Duration::from_secs(4);
 /// How much of a body that could not be understood is kept.
 const KEPT: usize = 64 << 10;
 
@@ -51,7 +53,7 @@ impl Gate {
             "Webhook posts, by the status of the answer.",
             &["code", "source"],
         );
-        for code in ["200", "400", "401", "503"] {
+        for code in ["200", "400", "503"] {
             requests.with_label_values(&[code, "default"]);
         }
         let alerts =
@@ -82,23 +84,18 @@ fn results(counts: &Counts) -> [(&'static str, u64); 7] {
     ]
 }
 
-#[derive(Deserialize)]
-struct From {
-    source: Option<String>,
+async fn alerts(State(api): State<Arc<Api>>, intake: Intake, RawQuery(query): RawQuery, body: Body) -> Response {
+    answer(&api, &intake, query.as_deref(), body, false).await
 }
 
-async fn alerts(State(api): State<Arc<Api>>, intake: Intake, Query(from): Query<From>, body: Body) -> Response {
-    answer(&api, intake, from, body, false).await
+async fn watchdog(State(api): State<Arc<Api>>, intake: Intake, RawQuery(query): RawQuery, body: Body) -> Response {
+    answer(&api, &intake, query.as_deref(), body, true).await
 }
 
-async fn watchdog(State(api): State<Arc<Api>>, intake: Intake, Query(from): Query<From>, body: Body) -> Response {
-    answer(&api, intake, from, body, true).await
-}
-
-async fn answer(api: &Api, intake: Intake, from: From, body: Body, is_watchdog: bool) -> Response {
-    let began = std::time::Instant::now();
-    let (source, label) = name(api, from.source);
-    let response = match take(api, &intake, &source, body, is_watchdog).await {
+async fn answer(api: &Api, intake: &Intake, query: Option<&str>, body: Body, is_watchdog: bool) -> Response {
+    let began = Instant::now();
+    let (source, label) = name(api, query.unwrap_or_default());
+    let response = match take(api, intake, &source, body, is_watchdog).await {
         Ok(counts) => {
             let accepted = counts.received - counts.repeated - counts.quarantined - counts.truncated;
             let body = json!({ "status": "ok", "accepted": accepted, "duplicates": counts.repeated, "counts": counts });
@@ -111,8 +108,11 @@ async fn answer(api: &Api, intake: Intake, from: From, body: Body, is_watchdog: 
     response
 }
 
-/// The source, half of each alert's identity, and its name in metrics: what is not configured counts as `other`.
-fn name(api: &Api, asked: Option<String>) -> (String, String) {
+/// The source, half of each alert's identity, and its name in metrics: what is not configured counts as `other`. A query
+/// that makes no sense costs no alert.
+fn name(api: &Api, query: &str) -> (String, String) {
+    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+    let asked = pairs.find(|(key, _)| key == "source").map(|(_, name)| name.into_owned());
     match asked.filter(|name| name != "default") {
         None => ("default".into(), "default".into()),
         Some(name) if api.policy().sources.contains(&name) => (name.clone(), name),
@@ -125,11 +125,15 @@ async fn take(api: &Api, intake: &Intake, source: &str, body: Body, is_watchdog:
     let mut read = Read::new(api);
     let outcome = read.all(intake.open(body, MOST_BODY)).await?;
     let _permit = intake.permit().await?;
-    let post = match outcome.and_then(|()| read.parser.finish(source)) {
-        Ok(post) => post,
-        Err(broken) => return Err(quarantine(store.as_ref(), source, read.head, broken).await?),
+    let kept = async {
+        match outcome.and_then(|()| read.parser.finish(source)) {
+            Ok(post) => keep(api, store.as_ref(), source, post, is_watchdog).await,
+            Err(broken) => Err(quarantine(api, store.as_ref(), source, read.head, broken).await?),
+        }
     };
-    let counts = keep(api, store.as_ref(), source, post, is_watchdog).await?;
+    // What is committed after this is a repeat when it comes again.
+    let late = |_| Refusal::busy("the store takes too long");
+    let counts = tokio::time::timeout(PATIENCE, kept).await.map_err(late)??;
     for (result, count) in results(&counts) {
         api.gate.alerts.with_label_values(&[result]).inc_by(count);
     }
@@ -155,9 +159,16 @@ async fn keep(
 }
 
 /// Keeps what could not be understood, and says why it is refused: the peer would send the same again.
-async fn quarantine(store: &dyn Store, source: &str, head: Vec<u8>, broken: Broken) -> Result<Refusal, Refusal> {
-    tracing::warn!(source, why = %broken, "a webhook's body could not be read; it is in quarantine");
+async fn quarantine(
+    api: &Api,
+    store: &dyn Store,
+    source: &str,
+    head: Vec<u8>,
+    broken: Broken,
+) -> Result<Refusal, Refusal> {
     store.quarantine(source, Quarantined { raw: head, why: broken.to_string() }).await?;
+    api.gate.alerts.with_label_values(&["quarantined"]).inc();
+    tracing::warn!(source, why = %broken, "a webhook's body could not be read; it is in quarantine");
     Ok(Refusal::bad(broken.to_string()))
 }
 

@@ -91,9 +91,8 @@ impl Worker {
         let mut sending = Sending::new();
         let mut stopping = pin!(self.stopping());
         loop {
-            // Armed before we look: what falls due while we look rings it.
-            let mut rung = pin!(bell.notified());
-            rung.as_mut().enable();
+            // Armed before we look: it hears every ring from here on, so what falls due while we look is not missed.
+            let rung = bell.notified();
             let wake = self.look(&mut gate, &mut sending).await;
             tokio::select! {
                 () = &mut stopping => break,

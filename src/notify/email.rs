@@ -25,7 +25,8 @@ use crate::store::Delivery;
 
 use super::render::Renderer;
 use super::templates::Templates;
-use super::{Anchor, Declare, Deps, Limits, Notifier, Retry, SendError, credential, text};
+use super::{Anchor, Declare, Deps, Limits, Notifier, Retry, SendError, credential};
+use crate::alert::text;
 
 use letter::Letter;
 use server::{Encryption, Server};

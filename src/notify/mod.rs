@@ -23,7 +23,6 @@ pub mod deliver;
 pub mod render;
 mod reply;
 pub mod templates;
-mod text;
 mod trial;
 mod wire;
 

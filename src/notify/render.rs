@@ -4,12 +4,12 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use crate::alert::{Episode, Incident, Kind, Labels, Severity};
+use crate::alert::{Episode, Incident, Kind, Labels, Severity, text};
 use crate::clock::Clock;
 use crate::config::HttpUrl;
 use crate::store::{Delivery, Subject};
 
-use super::{Deps, text};
+use super::Deps;
 
 /// A message, ready to be put into a channel's markup. Every text in it is one line, bounded and free of control
 /// characters, but still hostile: each channel escapes what its own markup knows.
@@ -124,16 +124,11 @@ pub struct Renderer {
     external_url: Option<HttpUrl>,
 }
 
-/// Labels that say where, the most telling first.
-const PLACES: [&str; 10] =
-    ["agent", "agent_id", "instance", "service", "container", "name", "host", "node", "device", "mountpoint"];
 /// A message that waited longer than this says so.
 const DELAYED: i64 = 120;
 /// What comes before the details has at most so many characters: one look at a phone.
 const HEAD: usize = 300;
-/// Bounds of the head's parts; the value gets what they leave.
-const NAME: usize = 40;
-const PLACE: usize = 30;
+/// The bound of the next step in the head; the value gets what is left.
 const NEXT: usize = 60;
 /// The description at length, below the head.
 const DETAIL: usize = 1_000;
@@ -191,7 +186,7 @@ impl Renderer {
             kind: delivery.kind,
             severity: Some(incident.severity),
             state: state(incident.severity, open),
-            title: title(incident),
+            title: incident.title(),
             when: self.when(incident.opened_at, incident.resolved_at, now),
             began: Some(self.moment(incident.opened_at, now)),
             ended: incident.resolved_at.map(|at| self.moment(at, now)),
@@ -254,7 +249,7 @@ impl Renderer {
 
     fn member(&self, episode: &Episode, now: Timestamp) -> Member {
         Member {
-            title: described(episode),
+            title: episode.title(),
             firing: episode.ends_at.is_none(),
             when: self.when(episode.starts_at, episode.ends_at, now),
             lasted: text::length(text::seconds(episode.starts_at, episode.ends_at.unwrap_or(now))),
@@ -286,37 +281,6 @@ fn state(severity: Severity, open: bool) -> &'static str {
         (true, Severity::Warning) => "WARNING",
         (true, Severity::Info) => "INFO",
         (true, Severity::None) => "ALERT",
-    }
-}
-
-/// What and where of an incident: its first member, and how many there are beside it. A second alert about the very
-/// same thing, as the warning beside its critical twin, is no other: "and 1 more" would read like a second agent.
-fn title(incident: &Incident) -> String {
-    let Some(first) = incident.members.first() else { return text::line(&incident.cause, NAME + PLACE) };
-    let open = incident.resolved_at.is_none();
-    let same = |member: &&Episode| (!open || member.ends_at.is_none()) && places(member).eq(places(first));
-    let same = incident.members.iter().filter(same).count() as u64;
-    match if open { incident.open } else { incident.total }.saturating_sub(same) {
-        0 => described(first),
-        others => format!("{} and {others} more", described(first)),
-    }
-}
-
-/// Everything that says where an alert is.
-fn places(episode: &Episode) -> impl Iterator<Item = Option<&String>> {
-    PLACES.iter().map(|label| episode.labels.get(*label))
-}
-
-/// What and where of one alert.
-fn described(episode: &Episode) -> String {
-    let name = match episode.name() {
-        "" => "an alert without a name",
-        name => name,
-    };
-    let place = PLACES.iter().find_map(|label| episode.labels.get(*label)).filter(|place| !place.is_empty());
-    match place {
-        Some(place) => format!("{} {}", text::line(name, NAME), text::line(place, PLACE)),
-        None => text::line(name, NAME + PLACE),
     }
 }
 

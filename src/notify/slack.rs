@@ -283,7 +283,7 @@ impl Declare for Slack {
             problems.push(Problem::error("webhook_url", why));
         }
         for (index, mention) in config.mentions.iter().enumerate().filter(|(_, mention)| !blocks::is_mention(mention)) {
-            let message = format!("`{}` is no mention", super::text::line(mention, 40));
+            let message = format!("`{}` is no mention", crate::alert::text::line(mention, 40));
             let hint = "write <!here>, <!channel>, <@U0123456789> or <!subteam^S0123456789>";
             problems.push(Problem::error(format!("mentions.{index}"), message).hint(hint));
         }

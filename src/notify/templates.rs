@@ -92,7 +92,7 @@ fn date(moment: &Value) -> Result<Value, Error> {
     Ok(Value::from_safe_string(format!("<!date^{unix}^{format}|{}>", mrkdwn(&text))))
 }
 
-/// Slack's notation for a link, to an address that [`super::text::link`] has passed.
+/// Slack's notation for a link, to an address that [`crate::alert::text::link`] has passed.
 fn linked(text: &str, url: &str) -> Value {
     Value::from_safe_string(format!("<{}|{}>", mrkdwn(url), mrkdwn(text)))
 }

@@ -4,11 +4,10 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::alert::{Episode, Incident, Kind, Labels, Severity};
+use crate::alert::{Episode, Incident, Kind, Labels, Severity, text};
 use crate::store::Delivery;
 
 use super::render::Renderer;
-use super::text;
 
 /// One message.
 #[derive(Serialize)]

@@ -16,7 +16,7 @@ pub struct Lock(#[expect(dead_code, reason = "the lock lives as long as the open
 /// Takes a data folder for this process.
 ///
 /// # Errors
-/// [`StoreError::Busy`] when another process holds it.
+/// [`StoreError::Held`] when another process holds it.
 pub fn lock(folder: &Path) -> Result<Lock, StoreError> {
     let name = folder.join("tidewatch.lock");
     let failed = |error: std::io::Error| StoreError::Unavailable(format!("{}: {error}", name.display()));
@@ -25,7 +25,7 @@ pub fn lock(folder: &Path) -> Result<Lock, StoreError> {
     let file = options.create(true).truncate(false).write(true).mode(0o600).open(&name).map_err(failed)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Lock(file)),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::Busy),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::Held(folder.to_owned())),
         Err(error) => Err(failed(error.into())),
     }
 }

@@ -26,6 +26,9 @@ pub enum StoreError {
     /// The queue of writes is full, or the store is stopping.
     #[error("the store is busy")]
     Busy,
+    /// Another process works in the data folder.
+    #[error("{}: another tidewatch works in this folder; end it, or use another --data-dir", .0.display())]
+    Held(PathBuf),
     /// The disk is full, the file is locked or read-only, or it failed in another way.
     #[error("the store cannot write: {0}")]
     Unavailable(String),

@@ -65,6 +65,14 @@ impl LogLevel {
     }
 }
 
+/// Whether a level can be read, as [`logging`] takes it.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_level(level: &str) -> Result<(), String> {
+    level.parse::<Targets>().map(drop).map_err(|error| format!("`{level}`: {error}"))
+}
+
 fn targets(level: &str) -> Result<Targets, LoggingError> {
     level.parse().map_err(|source| LoggingError::Level { level: level.into(), source })
 }

@@ -14,7 +14,7 @@ use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeV
 
 use crate::metrics::{Batch, Desc, Histogram, Kind};
 
-pub use logging::{LogFormat, LogLevel, LoggingError, logging};
+pub use logging::{LogFormat, LogLevel, LoggingError, check_level, logging};
 
 static BUILD_INFO: Desc =
     Desc::gauge("tidewatch_build_info", "Always 1; the labels tell what is running.", &["version", "revision"]);

@@ -5,7 +5,6 @@
     clippy::unwrap_used,
     clippy::print_stdout,
     clippy::disallowed_methods,
-    missing_docs,
     reason = "a benchmark prints, may fail loudly, and runs Go to compare with"
 )]
 

@@ -157,6 +157,16 @@ async fn a_message_is_delivered_when_the_bell_rings() {
 }
 
 #[tokio::test]
+async fn a_ring_while_the_worker_looks_is_heard() {
+    let house = House::new(Limits::default(), false);
+    eventually("a first look", SOON, async || (house.outbox.claims() >= 2).then_some(())).await;
+    house.outbox.add_behind_the_next_claim(message(1, 1));
+    // The clock stands still: only the ring can bring the worker back.
+    house.outbox.bell_rings();
+    house.until_settled(1, 1).await;
+}
+
+#[tokio::test]
 async fn a_lost_ring_costs_a_delay_only() {
     let house = House::new(Limits::default(), false);
     eventually("a first look", SOON, async || (house.outbox.claims() >= 2).then_some(())).await;

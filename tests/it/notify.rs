@@ -160,7 +160,7 @@ async fn a_webhook_is_signed_and_names_its_message() {
 async fn files_rotate_by_size_and_keep_so_many() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("alerts.jsonl");
-    let toml = format!("[file.ops]\npath = '{}'\nmax_size = '4KiB'\nkeep = 2\n", path.display());
+    let toml = format!("[file.ops]\npath = '{}'\nmax_size = '4KiB'\nkeep = 3\n", path.display());
     let channel = channel(&toml, &deps("02:49"));
     for sequence in 1..=40 {
         channel.notifier.send(&next(Kind::Changed, sequence, None)).await.unwrap();
@@ -170,7 +170,7 @@ async fn files_rotate_by_size_and_keep_so_many() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
-    assert_eq!(names, ["alerts.jsonl", "alerts.jsonl.1", "alerts.jsonl.2"]);
+    assert_eq!(names, ["alerts.jsonl", "alerts.jsonl.1", "alerts.jsonl.2", "alerts.jsonl.3"]);
     let mut sequences = Vec::new();
     for name in names.iter().rev() {
         let text = std::fs::read_to_string(folder.path().join(name)).unwrap();

@@ -31,6 +31,7 @@ pub(crate) struct OutboxStub {
     notices: Mutex<Vec<(String, String, Vec<String>)>>,
     broken: Mutex<bool>,
     claims: Mutex<usize>,
+    late: Mutex<Option<Delivery>>,
 }
 
 impl OutboxStub {
@@ -42,6 +43,7 @@ impl OutboxStub {
             notices: Mutex::default(),
             broken: Mutex::default(),
             claims: Mutex::default(),
+            late: Mutex::default(),
         })
     }
 
@@ -52,6 +54,11 @@ impl OutboxStub {
         if ring {
             self.bell.notify_waiters();
         }
+    }
+
+    /// This message falls due, and rings, just after its channel's worker was told that nothing is due.
+    pub(crate) fn add_behind_the_next_claim(&self, delivery: Delivery) {
+        *self.late.lock().unwrap() = Some(delivery);
     }
 
     /// Rings without a reason.
@@ -108,6 +115,11 @@ impl Store for OutboxStub {
                 row.leased_until = Some(now.saturating_add(lease).unwrap());
                 claimed.push(row.delivery.clone());
             }
+        }
+        drop(rows);
+        let late = self.late.lock().unwrap().take_if(|late| late.channel == channel);
+        if let Some(late) = late {
+            self.add(late, true);
         }
         Ok(claimed)
     }

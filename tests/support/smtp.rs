@@ -78,7 +78,7 @@ impl MailServer {
     }
 }
 
-/// What the scripted one says to a command, by the beginning of the line; `drop` closes the connection. The message's
+/// What the scripted one says to a command, by the beginning of the line; `drop` closes the connection, `hang` says nothing. The message's
 /// end is the line `.`.
 pub(crate) type Script = BTreeMap<&'static str, &'static str>;
 
@@ -129,8 +129,10 @@ async fn talk(stream: TcpStream, script: Script, heard: Arc<Mutex<Vec<String>>>)
             _ => "250 ok",
         };
         let answer = scripted.unwrap_or(usual);
-        if answer == "drop" {
-            return;
+        match answer {
+            "drop" => return,
+            "hang" => continue,
+            _ => {}
         }
         in_message = line == "DATA" && answer.starts_with('3');
         if write.write_all(format!("{answer}\r\n").as_bytes()).await.is_err() {

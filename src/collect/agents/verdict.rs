@@ -65,8 +65,12 @@ fn calm(snapshot: &Snapshot) -> String {
 fn absence(view: &View) -> String {
     match view.age_seconds {
         None => format!("{} never seen", view.agent_id),
-        Some(age) if age <= view.timeout_seconds => format!("{} offline: it said so {} ago", view.agent_id, in_words(age)),
-        Some(age) => format!("{} offline {} (timeout {})", view.agent_id, in_words(age), in_words(view.timeout_seconds)),
+        Some(age) if age <= view.timeout_seconds => {
+            format!("{} offline: it said so {} ago", view.agent_id, in_words(age))
+        }
+        Some(age) => {
+            format!("{} offline {} (timeout {})", view.agent_id, in_words(age), in_words(view.timeout_seconds))
+        }
     }
 }
 

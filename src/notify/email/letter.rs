@@ -3,12 +3,11 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::alert::Severity;
+use crate::alert::{Severity, text};
 use crate::store::{Delivery, Subject};
 
 use super::super::render::Message;
 use super::super::templates::Templates;
-use super::super::text;
 
 /// A subject's first mail: what later ones refer to. Its subject line is kept too, because some mail programs put
 /// mails into one thread by that line, and it names a severity that may change.

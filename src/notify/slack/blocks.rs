@@ -2,12 +2,11 @@
 
 use serde::Serialize;
 
-use crate::alert::Severity;
+use crate::alert::{Severity, text};
 use crate::store::Delivery;
 
 use super::super::render::Message;
 use super::super::templates::{Templates, mrkdwn};
-use super::super::text;
 
 /// One message, for `chat.postMessage`, `chat.update` and incoming webhooks alike.
 #[derive(Clone, Debug, Serialize)]

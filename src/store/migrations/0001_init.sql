@@ -92,7 +92,7 @@ CREATE TABLE outbox (
     state         TEXT NOT NULL
         CHECK (state IN ('pending', 'delivered', 'superseded', 'dead', 'discarded', 'suppressed')),
     created_at    INTEGER NOT NULL,
-    waiting_since INTEGER NOT NULL,  -- the earliest of the messages that this one stands for
+    waiting_since INTEGER NOT NULL,  -- the earliest due time of the messages that this one stands for
     due_at        INTEGER NOT NULL,
     lease_owner   TEXT,
     lease_attempt INTEGER NOT NULL DEFAULT 0,

@@ -18,6 +18,9 @@ use crate::store::StoreError;
 /// A post is committed in chunks of so many alerts, and others get their turn between them.
 pub(super) const CHUNK: usize = 2_000;
 
+/// A post says how many alerts it lacks, and nothing proves it: the ledger must not overflow by it.
+const MOST_TRUNCATED: u64 = 1_000_000;
+
 /// So many timers are worked off in one transaction.
 const MOST_TIMERS: i64 = 500;
 
@@ -50,9 +53,10 @@ pub(super) fn chunk(tx: &Tx<'_>, post: &Post, range: Range<usize>, policy: &Poli
     apply(tx, source, Some(group), &changes)?;
     let mut counts = changes.counts;
     if first {
-        counts.truncated += post.truncated;
-        counts.quarantined += post.quarantined.len() as u64;
-        counts.received += post.truncated + post.quarantined.len() as u64;
+        let (truncated, quarantined) = (post.truncated.min(MOST_TRUNCATED), post.quarantined.len() as u64);
+        counts.truncated += truncated;
+        counts.quarantined += quarantined;
+        counts.received += truncated + quarantined;
         intake::quarantine(tx, source, &post.quarantined)?;
     }
     if last && complete(post) {

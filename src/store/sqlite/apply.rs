@@ -24,7 +24,8 @@ const NEW_EPISODE: &str = "INSERT INTO episode (source, fingerprint, incident, a
 
 const TOUCHED: &str = "UPDATE episode SET starts_at = ?2, absent_since = NULL WHERE id = ?1";
 
-const ADMITTED: &str = "UPDATE episode SET starts_at = ?2, incident = ?3, held_until = NULL WHERE id = ?1";
+const ADMITTED: &str =
+    "UPDATE episode SET starts_at = ?2, incident = ?3, severity = ?4, held_until = NULL WHERE id = ?1";
 
 const CLOSED: &str = "UPDATE episode SET ends_at = ?2, annotations = ?3, absent_since = NULL, resolved_by = 'alert' \
      WHERE id = ?1";
@@ -60,8 +61,9 @@ pub(super) fn apply(tx: &Tx<'_>, source: i64, group: Option<i64>, changes: &Chan
             EpisodeChange::Touched { id, starts_at } => {
                 tx.db.prepare_cached(TOUCHED)?.execute(params![id, Nanos(*starts_at)])?;
             }
-            EpisodeChange::Admitted { id, starts_at, incident } => {
-                tx.db.prepare_cached(ADMITTED)?.execute(params![id, Nanos(*starts_at), number(*incident)])?;
+            EpisodeChange::Admitted { id, severity, starts_at, incident } => {
+                let row = params![id, Nanos(*starts_at), number(*incident), Rank(*severity)];
+                tx.db.prepare_cached(ADMITTED)?.execute(row)?;
                 tx.db.prepare_cached(NO_TIMER)?.execute([timer(*id)])?;
             }
             EpisodeChange::Closed { id, alert, ends_at } => {

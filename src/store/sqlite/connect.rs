@@ -16,7 +16,7 @@ use super::migrate;
 /// one that waits may wait as long again.
 pub(super) const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
-/// A file up to this size is checked whole at each start, in about a tenth of a second.
+/// A file up to this size is checked whole at each start, in a fraction of a second.
 const CHECKED_AT_START: u64 = 64 << 20;
 
 /// SQLite's header of 100 bytes: <https://sqlite.org/fileformat2.html#the_database_header>.

@@ -26,7 +26,7 @@ const STATE: &str = "SELECT state FROM outbox WHERE id = ?1";
 const AUDIT: &str = "INSERT INTO audit (at, actor, actor_kind, action, subject, note) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
 const QUEUES: &str = "SELECT channel, sum(state = 'pending') AS pending, sum(state = 'dead') AS dead, \
-     min(CASE WHEN state = 'pending' THEN waiting_since END) AS oldest FROM outbox \
+     min(CASE WHEN state = 'pending' AND waiting_since <= ?1 THEN waiting_since END) AS oldest FROM outbox \
      WHERE state = 'pending' OR state = 'dead' GROUP BY channel ORDER BY channel";
 
 /// Rows, newest first.
@@ -109,7 +109,7 @@ fn audit(tx: &Tx<'_>, actor: &str, action: &str, id: i64, note: &str) -> rusqlit
 }
 
 /// Each channel's queue, where there is anything in it.
-pub(super) fn queues(db: &Connection) -> rusqlite::Result<Vec<Queue>> {
+pub(super) fn queues(tx: &Tx<'_>) -> rusqlite::Result<Vec<Queue>> {
     let queue = |row: &Row<'_>| {
         Ok(Queue {
             channel: row.get("channel")?,
@@ -118,5 +118,5 @@ pub(super) fn queues(db: &Connection) -> rusqlite::Result<Vec<Queue>> {
             oldest: time_or_none(row, "oldest")?,
         })
     };
-    db.prepare_cached(QUEUES)?.query_map([], queue)?.collect()
+    tx.db.prepare_cached(QUEUES)?.query_map([Nanos(tx.now)], queue)?.collect()
 }

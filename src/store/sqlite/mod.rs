@@ -263,7 +263,7 @@ impl Store for SqliteStore {
     async fn condition(&self) -> Result<Condition, StoreError> {
         let bytes = self.bytes();
         self.read(move |tx| {
-            let (queues, incidents) = (letters::queues(tx.db)?, incidents::by_severity(tx.db)?);
+            let (queues, incidents) = (letters::queues(tx)?, incidents::by_severity(tx.db)?);
             Ok(Condition { queues, incidents, bytes, watchdogs: intake::watchdogs(tx.db)? })
         })
         .await
@@ -286,5 +286,55 @@ impl Store for SqliteStore {
         let mut ended = self.ended.clone();
         // The other end of the channel goes with the last thread that writes.
         while ended.changed().await.is_ok() {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(folder: &Path) -> SqliteStore {
+        let telemetry = Telemetry::new();
+        SqliteStore::open(folder, Clock::system(), &Tasks::new(&telemetry), &telemetry).unwrap()
+    }
+
+    fn name(tx: &Tx<'_>, name: &str) -> Result<(), StoreError> {
+        Ok(intake::source(tx.db, name).map(drop)?)
+    }
+
+    #[tokio::test]
+    async fn an_operation_that_fails_or_panics_takes_no_other_along() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path());
+        // The first keeps the writer busy until the others are queued, so that they share one transaction.
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let first = store.write(1, move |_| Ok(wait.recv().is_ok()));
+        let good = store.write(1, |tx| name(tx, "good"));
+        let bad = store.write(1, |tx| name(tx, "bad").and_then(|()| Ok(tx.db.execute("INSERT INTO nowhere", [])?)));
+        let panics = store.write(1, |tx| name(tx, "worse").map(|()| panic!("as it must")));
+        let last = store.write(1, |tx| name(tx, "last"));
+        let release = async move { drop(go) };
+        let (first, good, bad, panics, last, ()) = tokio::join!(first, good, bad, panics, last, release);
+        assert!(first.is_ok() && good.is_ok() && last.is_ok());
+        assert!(bad.is_err());
+        let panics: Result<(), _> = panics;
+        assert!(panics.unwrap_err().to_string().contains("as it must"));
+        let names = "SELECT group_concat(name) FROM (SELECT name FROM source ORDER BY id)";
+        let names: String = store.read(move |tx| Ok(tx.db.query_row(names, [], |row| row.get(0))?)).await.unwrap();
+        assert_eq!(names, "good,last");
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_bounded() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path());
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let first = store.write(1, move |_| Ok(wait.recv().is_ok()));
+        // The writer takes some hundreds into the transaction that waits.
+        let rest = futures_util::future::join_all((0..QUEUE + 300).map(|_| store.write(1, |_| Ok(()))));
+        let release = async move { drop(go) };
+        let (_first, rest, ()) = tokio::join!(first, rest, release);
+        let refused = rest.iter().filter(|answer| matches!(answer, Err(StoreError::Busy))).count();
+        assert!((1..=301).contains(&refused), "{refused}");
     }
 }

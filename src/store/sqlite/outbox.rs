@@ -17,9 +17,10 @@ const NEXT_SEQUENCE: &str = "INSERT INTO thread (subject, channel, sequence, las
      RETURNING sequence";
 
 const ADD: &str = "INSERT INTO outbox (subject, channel, sequence, kind, state, created_at, waiting_since, due_at, text) \
-     VALUES (?1, ?2, ?3, ?4, 'pending', ?5, ?5, ?6, ?7)";
+     VALUES (?1, ?2, ?3, ?4, 'pending', ?5, ?6, ?6, ?7)";
 
-const HASTEN: &str = "UPDATE outbox SET due_at = ?2 WHERE id = ?1 AND state = 'pending' RETURNING subject, channel";
+const HASTEN: &str = "UPDATE outbox SET due_at = ?2, waiting_since = min(waiting_since, ?2) \
+     WHERE id = ?1 AND state = 'pending' RETURNING subject, channel";
 
 /// The next cooldown counts from when the message really falls due.
 const DUE_SOONER: &str = "UPDATE thread SET last_due = ?3 WHERE subject = ?1 AND channel = ?2";
@@ -66,7 +67,8 @@ const EXPIRE: &str = "UPDATE outbox SET lease_until = NULL, ambiguous = 1 \
 const NEXT_DUE: &str = "SELECT min(at) FROM (SELECT max(min(due_at), max(ifnull(lease_until, 0))) AS at \
      FROM outbox WHERE channel = ?1 AND state = 'pending' GROUP BY subject)";
 
-/// Adds a due message, which supersedes what nobody has sent yet of the same subject on the same channel.
+/// Adds a message, which supersedes what nobody has sent yet of the same subject on the same channel. One that cools
+/// down does not count as waiting until it is due.
 pub(super) fn add(
     tx: &Tx<'_>,
     subject: &Subject,

@@ -73,7 +73,7 @@ async fn a_retry_carries_the_same_message_id() {
 
 #[tokio::test]
 async fn each_step_of_a_mail_says_what_follows() {
-    let cases: [(&'static str, &'static str, Retry); 10] = [
+    let cases: [(&'static str, &'static str, Retry); 12] = [
         ("connect", "421 busy", Retry::Later),
         ("connect", "554 go away", Retry::Never),
         ("connect", "drop", Retry::Later),
@@ -84,11 +84,16 @@ async fn each_step_of_a_mail_says_what_follows() {
         ("DATA", "452 full", Retry::Later),
         (".", "554 spam", Retry::Never),
         (".", "drop", Retry::Ambiguous),
+        ("RCPT", "hang", Retry::Later),
+        (".", "hang", Retry::Ambiguous),
     ];
     for (step, answer, retry) in cases {
         let server = ScriptedMail::start(BTreeMap::from([(step, answer)])).await;
-        let channel = channel(&mail(&format!("smtp://{}?tls=none", server.address), ""), &deps("02:49"));
-        let error = channel.notifier.send(&opened()).await.unwrap_err();
+        let mut section = mail(&format!("smtp://{}?tls=none", server.address), "");
+        if answer == "hang" {
+            section = section.replace("20s", "1s");
+        }
+        let error = channel(&section, &deps("02:49")).notifier.send(&opened()).await.unwrap_err();
         assert_eq!(error.retry, retry, "{step} {answer}: {error}");
     }
 }

@@ -262,6 +262,17 @@ async fn all_parts_of_a_post_are_counted() {
 }
 
 #[tokio::test]
+async fn a_post_that_claims_to_lack_any_number_does_no_harm() {
+    let bench = Bench::new(&["slack"]);
+    for truncated in [u64::MAX, u64::MAX / 2] {
+        let post = Post { truncated, ..post(vec![firing(1, 90)]) };
+        bench.store.accept(post, Arc::clone(&bench.policy)).await.unwrap();
+    }
+    let alerts = bench.ledger().await.alerts;
+    assert_eq!((alerts.opened, alerts.repeated, alerts.truncated), (1, 1, 2_000_000));
+}
+
+#[tokio::test]
 async fn a_big_post_is_one_incident_and_others_get_their_turn() {
     let bench = Bench::new(&["slack"]);
     let most: Vec<_> = (1..=7_000).map(|number| firing(number, 90)).collect();

@@ -226,6 +226,12 @@ async fn the_next_message_falls_due_after_the_cooldown() {
     bench.deliver("slack").await;
     bench.accept(vec![resolved(2, 90, 99)]).await;
     assert_eq!(bench.store.next_due("slack").await.unwrap(), Some(at(1_000)));
+    let queue = bench.store.condition().await.unwrap().queues.remove(0);
+    assert_eq!((queue.pending, queue.oldest), (1, None), "what cools down is not late");
+    bench.clock.advance(MINUTE * 16);
+    let queue = bench.store.condition().await.unwrap().queues.remove(0);
+    assert_eq!(queue.oldest, Some(at(1_000)));
+    assert_eq!(bench.deliver("slack").await.waiting_since, at(1_000));
 }
 
 #[tokio::test]

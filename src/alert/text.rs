@@ -13,7 +13,7 @@ fn deceives(c: char) -> bool {
 }
 
 /// One line of at most `most` characters: what deceives is gone, space is single, what was cut ends in `…`.
-pub(crate) fn line(text: &str, most: usize) -> String {
+pub fn line(text: &str, most: usize) -> String {
     let mut out = String::new();
     let mut length = 0;
     // White space becomes one space first: a line end must part words, not join them.
@@ -38,7 +38,7 @@ pub(crate) fn line(text: &str, most: usize) -> String {
 }
 
 /// The address of a runbook, where it may become a link: `http` or `https`, without user or password, and not too long.
-pub(crate) fn link(text: &str) -> Option<String> {
+pub fn link(text: &str) -> Option<String> {
     let url = url::Url::parse(text.trim()).ok()?;
     let plain = url.username().is_empty() && url.password().is_none();
     if !plain || !matches!(url.scheme(), "http" | "https") || !url.has_host() {
@@ -58,8 +58,8 @@ pub(crate) fn link(text: &str) -> Option<String> {
     (out.len() <= 500 && out.is_ascii()).then_some(out)
 }
 
-/// A length of time in its two largest units: `45 s`, `38 min`, `3 h 5 min`, `2 d 4 h`. Never negative: clocks differ.
-pub(crate) fn length(seconds: i64) -> String {
+/// A length of time in its largest units: `45 s`, `38 min`, `3 h 5 min`, `2 d 4 h`. Never negative: clocks differ.
+pub fn length(seconds: i64) -> String {
     let seconds = seconds.max(0);
     let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
     let pair = |large: i64, unit: &str, small: i64, below: &str| match small {
@@ -75,12 +75,12 @@ pub(crate) fn length(seconds: i64) -> String {
 }
 
 /// The seconds from one moment to another.
-pub(crate) fn seconds(from: Timestamp, to: Timestamp) -> i64 {
+pub fn seconds(from: Timestamp, to: Timestamp) -> i64 {
     to.as_second() - from.as_second()
 }
 
 /// The time of day in the zone; with the date when that is not the day of `now`.
-pub(crate) fn time(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
+pub fn time(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
     let (then, today) = (at.to_zoned(zone.clone()), now.to_zoned(zone.clone()));
     let format = if then.date() == today.date() {
         "%H:%M"

@@ -1,0 +1,239 @@
+//! From what was written to what can be used: everything that is wrong with it is said at once.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use jiff::tz::TimeZone;
+
+use super::{Access, Flags, Settings};
+use crate::alert::policy::Policy;
+use crate::alert::route::Routes;
+use crate::alert::severity::Severities;
+use crate::config::{Document, Environment, Problem, ProblemSeverity as Severity, Problems, Secret};
+use crate::telemetry::check_level;
+use crate::{collect, notify};
+
+/// A configuration without a fault that would keep the program from running.
+#[derive(Clone, Debug)]
+pub struct Validated {
+    /// The sections, completed.
+    pub settings: Settings,
+    /// The resolved main address, then the others with their collectors.
+    pub addresses: Vec<(SocketAddr, Vec<String>)>,
+    /// The bearer token.
+    pub token: Option<Secret>,
+    /// The zone in which people read times.
+    pub zone: TimeZone,
+    /// The channels' names, in the order in which messages name them.
+    pub channels: Vec<String>,
+    /// What decisions about alerts take.
+    pub policy: Policy,
+    /// What a person should know, though it works.
+    pub warnings: Problems,
+    /// What the file says though the role does not use it, by the sections' names.
+    pub unused: Vec<String>,
+}
+
+impl Validated {
+    /// Reads, completes and checks the configuration.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, each with its place.
+    pub fn load(flags: &Flags, environment: &Environment) -> Result<Self, Problems> {
+        let mut problems = Problems::default();
+        let document = match &flags.config {
+            None => Document::new("", ""),
+            Some(file) => match std::fs::read_to_string(file) {
+                Ok(text) => Document::new(file, text),
+                Err(error) => {
+                    let problem = Problem::error("", format!("{}: {error}", file.display()));
+                    problems.push(problem.hint("--config names a TOML file; without it the defaults are used"));
+                    return Err(problems);
+                }
+            },
+        };
+        let (mut settings, found) = document.parse::<Settings>();
+        problems.0.extend(found.0);
+        settings.complete(flags, environment, &mut problems);
+        let validated = settings.check(&mut problems);
+        if flags.config.is_some() {
+            document.locate(&mut problems);
+            problems.0.sort_by(|left, right| left.at.cmp(&right.at));
+        }
+        if problems.fatal() {
+            // A key that could not be read was taken out: what is warned of may follow from that alone.
+            problems.0.retain(|problem| problem.severity == Severity::Error);
+            return Err(problems);
+        }
+        let unused = |validated: &Self| {
+            let sections = document.sections();
+            sections.into_iter().filter(|section| !validated.settings.role.uses(section)).collect()
+        };
+        validated
+            .map(|validated| Self { unused: unused(&validated), warnings: problems.clone(), ..validated })
+            .ok_or(problems)
+    }
+
+    /// Tells the log what a person should know.
+    pub(crate) fn warn(&self) {
+        for Problem { key, message, hint, .. } in &self.warnings.0 {
+            let hint = hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+            tracing::warn!("`{key}`: {message}{hint}");
+        }
+    }
+
+    /// Takes over what is read at the start only, and names what of it differs.
+    pub(in super::super) fn started_as(&mut self, old: &Self) -> Vec<&'static str> {
+        let (new, started) = (&mut self.settings, &old.settings);
+        let differs = [
+            ("listen, listeners", self.addresses != old.addresses),
+            ("data_dir", new.data_dir != started.data_dir),
+            ("role", new.role != started.role),
+            ("log.format", new.log.format != started.log.format),
+        ];
+        self.addresses.clone_from(&old.addresses);
+        new.data_dir.clone_from(&started.data_dir);
+        (new.role, new.log.format) = (started.role, started.log.format);
+        differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+    }
+}
+
+impl Settings {
+    /// Lays the environment, then the command line, over what the file says.
+    fn complete(&mut self, flags: &Flags, environment: &Environment, problems: &mut Problems) {
+        let url = flags.external_url.as_deref().or_else(|| environment.get("TIDEWATCH_EXTERNAL_URL"));
+        match url.map(str::parse).transpose() {
+            Ok(url) => self.external_url = url.or(self.external_url.take()),
+            Err(error) => problems.push(Problem::error("external_url", error)),
+        }
+        if let Some(token) = environment.get("TIDEWATCH_TOKEN") {
+            self.access.token = Some(Secret::new(token));
+            self.access.token_file = None;
+        } else if let Some(file) = environment.get("TIDEWATCH_TOKEN_FILE") {
+            self.access.token_file = Some(file.into());
+            self.access.token = None;
+        }
+        if let Some(root) = environment.get("TIDEWATCH_HOST_ROOT") {
+            self.collectors.host.below(Path::new(root));
+        }
+        self.notify = self.notify.with_environment(environment, problems);
+        if self.notify.console.is_empty() {
+            self.notify.console.insert("console".into(), notify::console::ConsoleConfig::default());
+        }
+        self.listen = flags.listen.clone().unwrap_or(std::mem::take(&mut self.listen));
+        self.data_dir = flags.data_dir.clone().unwrap_or(std::mem::take(&mut self.data_dir));
+        self.log.format = flags.log_format.unwrap_or(self.log.format);
+        self.role = flags.role.unwrap_or(self.role);
+    }
+
+    /// `None` where something is so wrong that nothing can be made of it; the problems say what.
+    fn check(self, problems: &mut Problems) -> Option<Validated> {
+        let mut addresses = Vec::new();
+        let listeners = self.listeners.iter().enumerate();
+        let listeners = listeners.map(|(at, one)| (format!("listeners.{at}.address"), &one.address, &one.collectors));
+        for (key, text, collectors) in
+            std::iter::once(("listen".to_owned(), &self.listen, &Vec::new())).chain(listeners)
+        {
+            match address(text) {
+                Ok(address) => addresses.push((address, collectors.clone())),
+                Err(error) => problems.push(Problem::error(key, error).hint("write it like 127.0.0.1:9480")),
+            }
+        }
+        let collectors: Vec<&str> = collect::NAMES.iter().map(|(name, _)| *name).collect();
+        for (at, listener) in self.listeners.iter().enumerate() {
+            for name in listener.collectors.iter().filter(|name| !collectors.contains(&name.as_str())) {
+                let key = format!("listeners.{at}.collectors");
+                let problem = Problem::error(key, format!("there is no collector `{name}`"));
+                problems.push(problem.hint(format!("there are: {}", collectors.join(", "))));
+            }
+        }
+        let token = self.access.resolve(problems);
+        let beyond = addresses.iter().find(|(address, _)| !address.ip().is_loopback());
+        if let (Some((address, _)), None, false) = (beyond, &token, self.access.open_without_token) {
+            let key =
+                if self.listen.parse().is_ok_and(|main: SocketAddr| main == *address) { "listen" } else { "listeners" };
+            let problem = Problem::error(key, format!("{address} is reached from other hosts, and there is no token"));
+            problems.push(problem.hint(
+                "set access.token_file (or TIDEWATCH_TOKEN), or, in a network you trust, access.open_without_token = true",
+            ));
+        }
+        let zone = self.zone(problems);
+        if let Err(error) = check_level(&self.log.level) {
+            problems.push(
+                Problem::error("log.level", error).hint("write for example info, or warn,tidewatch::store=debug"),
+            );
+        }
+        problems.within("collectors", |problems| self.collectors.check(problems));
+        problems.within("notify", |problems| self.notify.check(problems));
+        let channels: Vec<String> = self.notify.names().into_iter().map(|(_, name)| name.to_owned()).collect();
+        let always = self.notify.console.keys().cloned().collect();
+        let routes = Routes::new(&self.routes, channels.clone(), always, problems);
+        if self.external_url.is_none() && self.role.receives() {
+            let problem = Problem::warning("external_url", "not set, so messages carry no links");
+            problems.push(problem.hint("set it to the address at which people's phones reach this program"));
+        }
+        let source = self.sources.get("default").cloned().unwrap_or_default();
+        let policy = Policy {
+            routes,
+            severities: Severities::new(&self.severities),
+            dedup: self.incidents.reopen_within.0,
+            cooldown: self.incidents.cooldown.0,
+            hold: source.peer_timeout.0 * 2,
+            sources: self.sources.keys().cloned().collect(),
+        };
+        Some(Validated {
+            settings: self,
+            addresses,
+            token,
+            zone: zone?,
+            channels,
+            policy,
+            warnings: Problems::default(),
+            unused: Vec::new(),
+        })
+    }
+
+    fn zone(&self, problems: &mut Problems) -> Option<TimeZone> {
+        let Some(name) = &self.timezone else { return Some(TimeZone::system()) };
+        TimeZone::get(name)
+            .map_err(|error| {
+                problems.push(Problem::error("timezone", error.to_string()).hint("write it like Europe/Berlin or UTC"));
+            })
+            .ok()
+    }
+}
+
+impl Access {
+    /// The token, from wherever it is.
+    fn resolve(&self, problems: &mut Problems) -> Option<Secret> {
+        let (key, token) = match (&self.token, &self.token_file) {
+            (Some(_), Some(_)) => {
+                problems.push(Problem::error("access.token_file", "access.token is set too").hint("keep one of them"));
+                return None;
+            }
+            (Some(token), None) => ("access.token", token.clone()),
+            (None, Some(file)) => match std::fs::read_to_string(file) {
+                Ok(text) => ("access.token_file", Secret::new(text.trim())),
+                Err(error) => {
+                    problems.push(
+                        Problem::error("access.token_file", format!("{}: {error}", file.display()))
+                            .hint("the file holds the token alone, and tidewatch's user must be able to read it"),
+                    );
+                    return None;
+                }
+            },
+            (None, None) => return None,
+        };
+        if token.expose().len() < 16 {
+            let problem = Problem::error(key, "a token has at least 16 characters");
+            problems.push(problem.hint("make one: head -c 24 /dev/urandom | base64"));
+        }
+        Some(token)
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let text = text.strip_prefix(':').map_or_else(|| text.to_owned(), |port| format!("0.0.0.0:{port}"));
+    let text = text.replacen("localhost:", "127.0.0.1:", 1);
+    text.parse().map_err(|_| format!("`{text}` is no address with a port"))
+}
