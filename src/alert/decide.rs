@@ -255,3 +255,86 @@ impl Work<'_> {
         Self { id, key, before, after, joined: Vec::new(), hosts: BTreeSet::new(), elsewhere: false }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+    use crate::alert::Labels;
+    use crate::alert::changes::Phase;
+    use crate::alert::route::Routes;
+
+    /// A store that knows nothing yet.
+    struct Nothing;
+
+    impl View for Nothing {
+        type Error = Infallible;
+
+        fn alert(&mut self, _: Fingerprint) -> Result<Known, Infallible> {
+            Ok(Known::default())
+        }
+
+        fn standing(&mut self, _: i64) -> Result<Option<Standing>, Infallible> {
+            Ok(None)
+        }
+
+        fn open_incident(&mut self, _: &Key) -> Result<Option<i64>, Infallible> {
+            Ok(None)
+        }
+
+        fn has_host(&mut self, _: i64, _: &str) -> Result<bool, Infallible> {
+            Ok(false)
+        }
+
+        fn threads(&mut self, _: i64) -> Result<Vec<Thread>, Infallible> {
+            Ok(Vec::new())
+        }
+    }
+
+    fn alert(number: u64, cause: &str, severity: &str) -> Alert {
+        let labels = [("cause", cause), ("severity", severity)];
+        Alert {
+            fingerprint: Fingerprint(number),
+            firing: true,
+            labels: labels.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            annotations: Labels::new(),
+            starts_at: Timestamp::UNIX_EPOCH,
+            ends_at: None,
+            generator_url: String::new(),
+        }
+    }
+
+    #[test]
+    fn one_post_opens_one_incident_a_cause_with_one_message_a_channel() {
+        let policy =
+            Policy { routes: Routes::everything(vec!["slack".to_owned(), "mail".to_owned()]), ..Policy::default() };
+        let alerts = [
+            alert(1, "agent", "warning"),
+            alert(2, "disk", "info"),
+            alert(3, "agent", "no such word"),
+            alert(4, "agent", "none"),
+        ];
+        let now = Timestamp::from_second(100).unwrap();
+        let Ok(changes) = decide(&mut Nothing, "default", &alerts, &policy, now);
+        assert_eq!((changes.counts.received, changes.counts.opened), (4, 4));
+        let incidents: Vec<_> = changes.incidents.iter().map(|it| (it.key.cause.as_str(), &it.standing)).collect();
+        assert_eq!(incidents.iter().map(|(cause, _)| *cause).collect::<Vec<_>>(), ["agent", "disk"]);
+        assert_eq!(
+            (incidents[0].1.severity(), incidents[0].1.firing()),
+            (Severity::Critical, 2),
+            "unknown is critical"
+        );
+        let told = ["slack", "mail"].map(|channel| {
+            let (channel, kind) = (channel.to_owned(), Kind::Opened);
+            Message::New { channel, kind, due_at: now }
+        });
+        assert!(changes.incidents.iter().all(|incident| incident.messages == told));
+        let place = |change: &EpisodeChange<'_>| match change {
+            EpisodeChange::New { phase: Phase::Open { incident }, .. } => *incident,
+            other => panic!("{other:?}"),
+        };
+        let places: Vec<_> = changes.episodes.iter().map(place).collect();
+        assert_eq!(places, [Some(0), Some(1), Some(0), None], "severity none is for nobody");
+    }
+}

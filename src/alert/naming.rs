@@ -23,6 +23,11 @@ impl Episode {
             None => line(name, NAME + PLACE),
         }
     }
+
+    /// Everything that says where it is.
+    fn places(&self) -> impl Iterator<Item = Option<&String>> {
+        PLACES.iter().map(|label| self.labels.get(*label))
+    }
 }
 
 impl Incident {
@@ -31,16 +36,11 @@ impl Incident {
     pub fn title(&self) -> String {
         let Some(first) = self.members.first() else { return line(&self.cause, NAME + PLACE) };
         let open = self.resolved_at.is_none();
-        let same = |member: &&Episode| (!open || member.ends_at.is_none()) && places(member).eq(places(first));
+        let same = |member: &&Episode| (!open || member.ends_at.is_none()) && member.places().eq(first.places());
         let same = self.members.iter().filter(same).count() as u64;
         match if open { self.open } else { self.total }.saturating_sub(same) {
             0 => first.title(),
             others => format!("{} and {others} more", first.title()),
         }
     }
-}
-
-/// Everything that says where an alert is.
-fn places(episode: &Episode) -> impl Iterator<Item = Option<&String>> {
-    PLACES.iter().map(|label| episode.labels.get(*label))
 }

@@ -45,6 +45,7 @@ impl Generation {
         let channels = if settings.role.receives() {
             let deps = notify::Deps {
                 clock: parts.clock.clone(),
+                tasks: parts.tasks.clone(),
                 client: Client::new()?,
                 external_url: settings.external_url.clone(),
                 zone: validated.zone.clone(),

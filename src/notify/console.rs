@@ -9,9 +9,10 @@ use crate::alert::Severity;
 use crate::config::{Environment, Problems};
 use crate::store::Delivery;
 
+use super::blocking::Blocking;
 use super::render::{Message, Renderer};
 use super::templates::Templates;
-use super::{Anchor, Declare, Deps, Notifier, Retry, SendError};
+use super::{Anchor, Declare, Deps, Notifier, SendError};
 
 /// `[notify.console.NAME]`.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -26,6 +27,7 @@ pub struct Console {
     renderer: Renderer,
     templates: Templates,
     colour: bool,
+    blocking: Blocking,
 }
 
 #[derive(Serialize)]
@@ -61,13 +63,12 @@ fn paint(message: &Message) -> &'static str {
 impl Notifier for Console {
     async fn send(&self, delivery: &Delivery) -> Result<Option<Anchor>, SendError> {
         let block = self.block(delivery);
-        // One write, so that blocks of several channels and the log do not mix within a line.
-        let mut out = io::stdout().lock();
-        out.write_all(block.as_bytes()).and_then(|()| out.flush()).map(|()| None).map_err(|error| SendError {
-            retry: Retry::Later,
-            reason: "io",
-            what: format!("standard output: {error}"),
-        })
+        let write = move || {
+            // One write, so that blocks of several channels and the log do not mix within a line.
+            let mut out = io::stdout().lock();
+            out.write_all(block.as_bytes()).and_then(|()| out.flush())
+        };
+        self.blocking.run("standard output", write).await.map(|()| None)
     }
 }
 
@@ -83,6 +84,7 @@ impl Declare for Console {
 
     fn build(config: &ConsoleConfig, deps: &Deps) -> anyhow::Result<Self> {
         let colour = config.colour.unwrap_or_else(|| io::stdout().is_terminal());
-        Ok(Self { renderer: Renderer::new(deps), templates: Templates::new()?, colour })
+        let blocking = Blocking::new("console", &deps.tasks);
+        Ok(Self { renderer: Renderer::new(deps), templates: Templates::new()?, colour, blocking })
     }
 }

@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -11,6 +10,7 @@ use serde::Deserialize;
 use crate::config::{Environment, Problem, Problems, Size};
 use crate::store::Delivery;
 
+use super::blocking::Blocking;
 use super::render::Renderer;
 use super::wire::Event;
 use super::{Anchor, Declare, Deps, Limits, Notifier, Retry, SendError};
@@ -37,17 +37,16 @@ impl Default for FileConfig {
 pub struct File {
     config: FileConfig,
     renderer: Renderer,
-    writing: Mutex<()>,
+    blocking: Blocking,
 }
 
-impl File {
+impl FileConfig {
     /// Appends a line and makes it durable. Opened anew each time, so that a file moved away by others is no trouble.
     fn append(&self, line: &[u8]) -> io::Result<()> {
-        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let path = &self.config.path;
+        let path = &self.path;
         let mut file = open(path)?;
         let length = file.metadata()?.len();
-        if length > 0 && length + line.len() as u64 > self.config.max_size.0 {
+        if length > 0 && length + line.len() as u64 > self.max_size.0 {
             drop(file);
             self.rotate()?;
             file = open(path)?;
@@ -58,16 +57,16 @@ impl File {
 
     /// `NAME` becomes `NAME.1`, that `NAME.2`, and so on; the oldest goes.
     fn rotate(&self) -> io::Result<()> {
-        let path = &self.config.path;
+        let path = &self.path;
         let aside = |number: u32| {
             let mut name = path.clone().into_os_string();
             name.push(format!(".{number}"));
             PathBuf::from(name)
         };
-        if self.config.keep == 0 {
+        if self.keep == 0 {
             return fs::remove_file(path);
         }
-        for number in (1..self.config.keep).rev() {
+        for number in (1..self.keep).rev() {
             if aside(number).exists() {
                 fs::rename(aside(number), aside(number + 1))?;
             }
@@ -85,15 +84,15 @@ fn open(path: &Path) -> io::Result<fs::File> {
 #[async_trait]
 impl Notifier for File {
     async fn send(&self, delivery: &Delivery) -> Result<Option<Anchor>, SendError> {
-        let failed = |what: String| SendError {
-            retry: Retry::Later,
-            reason: "io",
-            what: format!("{}: {what}", self.config.path.display()),
-        };
-        let mut line =
-            serde_json::to_vec(&Event::of(delivery, &self.renderer)).map_err(|error| failed(error.to_string()))?;
+        let what = self.config.path.display().to_string();
+        let mut line = serde_json::to_vec(&Event::of(delivery, &self.renderer)).map_err(|error| SendError {
+            retry: Retry::Never,
+            reason: "encoding",
+            what: format!("{what}: {error}"),
+        })?;
         line.push(b'\n');
-        self.append(&line).map_err(|error| failed(error.to_string()))?;
+        let config = self.config.clone();
+        self.blocking.run(&what, move || config.append(&line)).await?;
         Ok(None)
     }
 }
@@ -125,6 +124,6 @@ impl Declare for File {
     }
 
     fn build(config: &FileConfig, deps: &Deps) -> anyhow::Result<Self> {
-        Ok(Self { config: config.clone(), renderer: Renderer::new(deps), writing: Mutex::new(()) })
+        Ok(Self { config: config.clone(), renderer: Renderer::new(deps), blocking: Blocking::new("file", &deps.tasks) })
     }
 }

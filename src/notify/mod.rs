@@ -16,8 +16,10 @@ use crate::clock::Clock;
 use crate::config::{Environment, HttpUrl, Problem, Problems};
 use crate::net::client::Client;
 use crate::store::Delivery;
+use crate::task::Tasks;
 
 mod backoff;
+mod blocking;
 mod credential;
 pub mod deliver;
 pub mod render;
@@ -119,6 +121,8 @@ pub struct Channel {
 pub struct Deps {
     /// Time.
     pub clock: Clock,
+    /// Where threads for what may block are started.
+    pub tasks: Tasks,
     /// The HTTPS client.
     pub client: Client,
     /// The address that people's phones reach: every link is built from it, none without it.

@@ -31,6 +31,7 @@ mod heartbeats;
 mod host;
 mod messages;
 mod notify;
+mod outage;
 mod pages;
 mod redelivery;
 mod rules;

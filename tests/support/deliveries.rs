@@ -18,6 +18,7 @@ pub(crate) fn at(time: &str) -> Timestamp {
 /// What notifiers are built with: a clock that stands at `time`, and a page behind a proxy with a path.
 pub(crate) fn deps(time: &str) -> Deps {
     Deps {
+        tasks: tidewatch::task::Tasks::new(&tidewatch::telemetry::Telemetry::new()),
         clock: Clock::manual(at(time)),
         client: Client::new().unwrap(),
         external_url: Some("https://ops.example/tidewatch/".parse().unwrap()),

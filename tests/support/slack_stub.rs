@@ -24,6 +24,7 @@ pub(crate) struct Shown {
 struct State {
     shown: Vec<Shown>,
     posted: usize,
+    down: bool,
     faults: VecDeque<(String, Reply)>,
 }
 
@@ -61,6 +62,11 @@ impl SlackStub {
         self.state.lock().unwrap().faults.push_back((method.to_owned(), reply));
     }
 
+    /// Whether everything is answered 503.
+    pub(crate) fn down(&self, down: bool) {
+        self.state.lock().unwrap().down = down;
+    }
+
     /// The next request to `method` is answered 200 with an error word.
     pub(crate) fn error(&self, method: &str, word: &str) {
         self.fault(method, Reply::status(200, json!({ "ok": false, "error": word }).to_string()));
@@ -78,6 +84,9 @@ impl SlackStub {
 }
 
 fn answer(state: &mut State, asked: &Asked) -> Reply {
+    if state.down {
+        return Reply::status(503, "");
+    }
     if let Some(at) = state.faults.iter().position(|(method, _)| asked.path.ends_with(method.as_str())) {
         return state.faults.remove(at).unwrap().1;
     }

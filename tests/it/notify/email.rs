@@ -138,6 +138,19 @@ async fn a_wrong_password_or_authority_is_told_without_the_password() {
     assert!(server.mails().is_empty());
 }
 
+#[tokio::test]
+async fn a_server_that_repeats_the_password_does_not_bring_it_into_the_log() {
+    let ehlo = "250-stub\r\n250 AUTH PLAIN LOGIN";
+    for (answer, retry) in [("535 no: canary-password", Retry::Never), ("454 busy: canary-password", Retry::Later)] {
+        let server = ScriptedMail::start(BTreeMap::from([("EHLO", ehlo), ("AUTH", answer)])).await;
+        let login = "username = 'u'\npassword = 'canary-password'\n";
+        let section = mail(&format!("smtp://{}?tls=none", server.address), login);
+        let error = channel(&section, &deps("02:49")).notifier.send(&opened()).await.unwrap_err();
+        assert_eq!(error.retry, retry, "{error}");
+        no_secret(&error);
+    }
+}
+
 /// CR and LF in whatever becomes a header: the server sees our headers and no others.
 #[tokio::test]
 async fn hostile_text_adds_no_header() {

@@ -7,7 +7,7 @@ use tidewatch::alert::{Counts, Kind, MOST_MEMBERS, Post, Quarantined, Severity};
 use tidewatch::store::Subject;
 
 use super::{Bench, MINUTE};
-use crate::support::alerts::{at, firing, labelled, labels, post, resolved};
+use crate::support::alerts::{at, firing, labelled, labels, policy, post, resolved};
 
 #[tokio::test]
 async fn a_first_alert_opens_an_incident_that_every_channel_is_told_of() {
@@ -196,6 +196,29 @@ async fn a_rise_in_severity_is_told_at_once_and_on_its_own() {
     assert_eq!((incident.severity, incident.members[0].severity), (Severity::Critical, Severity::Critical));
     let counts = bench.store.condition().await.unwrap().incidents;
     assert_eq!(counts, [("critical".to_owned(), 1)]);
+}
+
+#[tokio::test]
+async fn a_channel_that_comes_later_hears_a_beginning_and_every_one_hears_the_end() {
+    let bench = Bench::new(&["slack"]);
+    bench.accept(vec![firing(1, 90)]).await;
+    bench.deliver("slack").await;
+    let wider = policy(&["slack", "mail"]);
+    bench.store.accept(post(vec![firing(2, 90)]), wider).await.unwrap();
+    assert_eq!(bench.told("slack").await, Some(Kind::Changed));
+    assert_eq!(bench.told("mail").await, Some(Kind::Opened));
+    bench.accept(vec![resolved(1, 90, 99), resolved(2, 90, 99)]).await;
+    assert_eq!(bench.told("slack").await, Some(Kind::Resolved));
+    assert_eq!(bench.told("mail").await, Some(Kind::Resolved), "also where the routes no longer lead");
+}
+
+#[tokio::test]
+async fn what_no_route_takes_is_kept_and_told_to_nobody() {
+    let bench = Bench::new(&[]);
+    bench.accept(vec![firing(1, 90)]).await;
+    bench.accept(vec![resolved(1, 90, 99)]).await;
+    assert_eq!(bench.store.incidents(false, 10).await.unwrap()[0].resolved_at, Some(at(99)));
+    assert_eq!(bench.ledger().await.due, 0);
 }
 
 #[tokio::test]

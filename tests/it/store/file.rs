@@ -334,6 +334,19 @@ async fn bless_the_database() {
 }
 
 #[tokio::test]
+async fn the_first_schema_is_never_edited() {
+    const SCHEMA: &str = "SELECT group_concat(sql, ';') FROM (SELECT sql FROM sqlite_schema ORDER BY type, name)";
+    let bench = Bench::new(&[]);
+    let schema = |file: &Path| {
+        let db = Connection::open(file).unwrap();
+        db.query_row(SCHEMA, [], |row| row.get::<_, String>(0)).unwrap()
+    };
+    let copy = bench.path().join("copy.db");
+    std::fs::copy(fixture(), &copy).unwrap();
+    assert_eq!(schema(&copy), schema(&file(bench.path())), "a change is a migration of its own");
+}
+
+#[tokio::test]
 async fn a_database_of_schema_1_opens_and_goes_on() {
     let mut bench = Bench::new(&["slack", "mail"]);
     bench.store.close().await;
