@@ -276,6 +276,9 @@ fn one_thread(mails: &[Taken]) {
         assert_eq!(mail.envelope["to"], serde_json::json!(["on-call@ops.example"]));
         assert_eq!((&mail.envelope["tls"], &mail.envelope["authenticated"]), (&true.into(), &true.into()));
     }
+    for (mail, state) in mails.iter().zip(["WARNING", "CRITICAL", "RESOLVED"]) {
+        assert_eq!(mail.header("Subject"), [format!("[{state}] AgentHeartbeatLate steward (#1)")]);
+    }
     let root = first.header("Message-ID");
     assert!(first.header("In-Reply-To").is_empty() && first.header("References").is_empty());
     for later in [rise, end] {
