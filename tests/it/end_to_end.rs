@@ -214,7 +214,8 @@ async fn a_silent_agent_is_one_story_from_late_to_resolved() {
     assert!(heard(&plain(&mails[0])) >= 2.0);
 
     let (shown, mails) = site.told("it is offline", 3, 2).await;
-    let offline = ["AgentOffline steward", "severity rose to critical", "which is beyond its timeout", "restart it"];
+    let offline =
+        ["AgentOffline steward", "severity rose to critical", "beyond its timeout", "See whether its process runs"];
     says(&read(&shown[1]), &[&offline[..], &["🔴 *CRITICAL", "since <!date^", LINK]].concat());
     says(&plain(&mails[1]), &[&offline[..], &["CRITICAL: AgentOffline steward\n", LINK]].concat());
     assert!(heard(&shown[1].text) >= 5.0 && heard(&plain(&mails[1])) >= 5.0);
@@ -226,6 +227,7 @@ async fn a_silent_agent_is_one_story_from_late_to_resolved() {
         &read(&shown[0]),
         &["🟢 *RESOLVED  AgentOffline steward*", "after ", " s, <!date^", "Was: Agent steward", LINK],
     );
+    assert!(!read(&shown[0]).contains("See whether"), "what to do is for what goes on");
     says(&plain(&mails[2]), &["RESOLVED: AgentOffline steward\nafter ", " s, ", "Was: Agent steward", LINK]);
 
     eventually("both alerts are over, and nothing waits to be sent", PATIENCE, async || {
