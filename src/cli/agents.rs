@@ -31,12 +31,14 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Shows all agents: state, age of the last heartbeat, the age at which it is offline, who told of it, role.
+    #[command(after_help = "Example:\n  tidewatch agents list --json")]
     List {
         /// As JSON, with everything that is known.
         #[arg(long)]
         json: bool,
     },
     /// Expects an agent: it is shown, and missed, also before its first heartbeat. What is not said stays as it was.
+    #[command(after_help = "Example:\n  tidewatch agents expect steward --interval 30s --role governance")]
     Expect {
         /// The agent.
         agent_id: AgentId,
@@ -60,11 +62,13 @@ enum Command {
         stop_until: Option<Timestamp>,
     },
     /// Takes an agent out of everything until it reports again.
+    #[command(after_help = "Example:\n  tidewatch agents forget old-tester")]
     Forget {
         /// The agent.
         agent_id: AgentId,
     },
     /// Gives an agent another id, with its counters and its history.
+    #[command(after_help = "Example:\n  tidewatch agents rename heretek-steward steward")]
     Rename {
         /// The id that it has.
         from: AgentId,

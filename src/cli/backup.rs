@@ -24,7 +24,7 @@ pub(super) struct BackupArgs {
 /// Put a backup back; refused while a server runs
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  tidewatch restore /backups/tidewatch-2026-11-21.db\n\nWhat is there now is kept beside it."
+    after_help = "Example:\n  tidewatch restore /backups/tidewatch-2026-11-21.db\n\nWhat is there now is replaced: back it up first, where it may be needed."
 )]
 pub(super) struct RestoreArgs {
     /// The backup

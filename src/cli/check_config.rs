@@ -10,6 +10,6 @@ pub(super) fn run(context: &Context) -> Result<ExitCode, Failure> {
         say(warning)?;
     }
     let file = context.flags.config.as_ref().map_or("the defaults".into(), |file| file.display().to_string());
-    say(format_args!("{file}: ok ({} channels: {})", validated.channels.len(), validated.channels.join(", ")))?;
+    say(format_args!("{file}: ok; channels: {}", validated.channels.join(", ")))?;
     Ok(ExitCode::SUCCESS)
 }

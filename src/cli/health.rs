@@ -31,12 +31,10 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<ExitCode, Failure> {
     block_on(async {
         loop {
             let code = match look(&client, args).await {
-                Ok(code) => code,
-                Err(Failure::NoServer(what)) => {
-                    say(format_args!("critical  tidewatch  {what}"))?;
-                    ExitCode::from(2)
-                }
-                Err(other) => return Err(other),
+                Err(Failure::NoServer(what)) => silent(what, args)?,
+                // Also here: 1 would be a warning.
+                Err(Failure::Failed(error)) => silent(format!("{error:#}"), args)?,
+                other => other?,
             };
             if !args.watch {
                 return Ok(code);
@@ -53,13 +51,23 @@ async fn look(client: &Client, args: &Args) -> Result<ExitCode, Failure> {
     let wanted = |service: &&ServiceState| args.service.as_ref().is_none_or(|name| *name == service.service);
     let services: Vec<&ServiceState> = facts.services.iter().filter(wanted).collect();
     if let (Some(name), true) = (&args.service, services.is_empty()) {
-        return Err(anyhow::anyhow!("there is no service `{name}`; there are: {}", known.join(", ")).into());
+        return Err(Failure::Usage(format!("there is no service `{name}`; there are: {}", known.join(", "))));
     }
+    show(&services, args)
+}
+
+/// What is shown where no server tells how it is.
+fn silent(why: String, args: &Args) -> Result<ExitCode, Failure> {
+    let (service, since, next) = ("tidewatch".into(), Clock::system().now(), String::new());
+    show(&[&ServiceState { service, state: State::Critical, since, why, next }], args)
+}
+
+fn show(services: &[&ServiceState], args: &Args) -> Result<ExitCode, Failure> {
     if args.json {
-        say(serde_json::to_string_pretty(&services)?)?;
+        say(serde_json::to_string_pretty(services)?)?;
     } else {
         let width = services.iter().map(|service| service.service.len()).max().unwrap_or(0);
-        for service in &services {
+        for service in services {
             let next = if service.next.is_empty() {
                 String::new()
             } else {

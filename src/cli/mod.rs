@@ -29,7 +29,7 @@ mod test_notify;
 /// Without a command it serves: host metrics, agents' heartbeats and Alertmanager's webhooks on 127.0.0.1:9480, with
 /// notifications on the console. It needs no configuration file.
 #[derive(Debug, Parser)]
-#[command(name = "tidewatch", version, after_long_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+#[command(name = "tidewatch", version, after_help = EXAMPLES)]
 pub struct Cli {
     #[command(flatten)]
     common: Common,
@@ -46,7 +46,7 @@ Examples:
   tidewatch check-config --config tidewatch.toml
   tidewatch health                              how everything is; exit code 0 ok, 1 warning, 2 critical
   tidewatch test-notify ops                     send a marked test message to the channel `ops`
-  tidewatch outbox list --state dead            messages that could not be delivered
+  tidewatch outbox list --dead                  messages that could not be delivered
   curl -X POST localhost:9480/api/v1/agents/steward/heartbeat
 
 Exit codes: 0 ok, 1 failed, 2 usage, 3 configuration, 4 no server. `health` has its own.";
@@ -63,7 +63,7 @@ struct Common {
 }
 
 /// What serving takes, with the word `serve` and without.
-#[derive(Clone, Debug, Default, Args)]
+#[derive(Clone, Debug, Default, PartialEq, Args)]
 struct ServeArgs {
     /// Where to listen [default: 127.0.0.1:9480]
     #[arg(long, value_name = "ADDRESS")]
@@ -79,11 +79,29 @@ struct ServeArgs {
     role: Option<Role>,
 }
 
+impl ServeArgs {
+    /// With what `other` says beside.
+    fn or(self, other: Self) -> Self {
+        Self {
+            listen: self.listen.or(other.listen),
+            external_url: self.external_url.or(other.external_url),
+            log_format: self.log_format.or(other.log_format),
+            role: self.role.or(other.role),
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve: both halves, or the one that --role names
+    #[command(
+        after_help = "Examples:\n  tidewatch serve --config tidewatch.toml\n  tidewatch serve --role exporter --listen 10.0.0.5:9480"
+    )]
     Serve(ServeArgs),
     /// Check the configuration: all problems at once, each with file, line, column and a hint
+    #[command(
+        after_help = "Example:\n  tidewatch check-config --config tidewatch.toml\n\nExit codes: 0 it is sound, 3 it is not."
+    )]
     CheckConfig,
     /// Show how everything is, or one service
     Health(health::Args),
@@ -106,6 +124,8 @@ enum Command {
 /// How a command ended badly.
 #[derive(Debug)]
 pub enum Failure {
+    /// Exit code 2.
+    Usage(String),
     /// Exit code 1.
     Failed(anyhow::Error),
     /// Exit code 3.
@@ -165,12 +185,17 @@ impl Context {
 /// Runs what the command line says.
 pub fn run(cli: Cli, environment: Environment) -> ExitCode {
     let Cli { common, serve, command } = cli;
-    let command = command.unwrap_or(Command::Serve(serve));
-    let mut flags = Flags { config: common.config, data_dir: common.data_dir, ..Flags::default() };
-    if let Command::Serve(ServeArgs { listen, external_url, log_format, role }) = &command {
-        (flags.listen, flags.external_url) = (listen.clone(), external_url.clone());
-        (flags.log_format, flags.role) = (*log_format, *role);
-    }
+    let (command, serve) = match command {
+        None => (Command::Serve(ServeArgs::default()), serve),
+        Some(Command::Serve(args)) => (Command::Serve(ServeArgs::default()), args.or(serve)),
+        Some(_) if serve != ServeArgs::default() => {
+            let what = "--listen, --external-url, --log-format and --role belong to `tidewatch serve`";
+            return report(&Failure::Usage(what.into()));
+        }
+        Some(other) => (other, serve),
+    };
+    let ServeArgs { listen, external_url, log_format, role } = serve;
+    let flags = Flags { config: common.config, data_dir: common.data_dir, listen, external_url, log_format, role };
     let context = Context { flags, environment };
     let outcome = match command {
         Command::Serve(_) => serve::run(&context),
@@ -195,6 +220,7 @@ pub fn run(cli: Cli, environment: Environment) -> ExitCode {
 fn report(failure: &Failure) -> ExitCode {
     let (text, code) = match failure {
         Failure::Failed(error) => (format!("error: {error:#}"), 1),
+        Failure::Usage(what) => (format!("error: {what}"), 2),
         Failure::Configuration(problems) => {
             let faults =
                 problems.0.iter().filter(|problem| problem.severity == crate::config::ProblemSeverity::Error).count();

@@ -22,6 +22,7 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// List rows, newest first
+    #[command(after_help = "Example:\n  tidewatch outbox list --state pending --channel ops")]
     List {
         /// Only the dead ones: what could not be delivered
         #[arg(long, conflicts_with = "state")]
@@ -40,11 +41,13 @@ enum Command {
         json: bool,
     },
     /// Show one row whole
+    #[command(after_help = "Example:\n  tidewatch outbox show 17")]
     Show {
         /// Its number
         id: i64,
     },
     /// Send a dead row again; a second time does nothing and says so
+    #[command(after_help = "Example:\n  tidewatch outbox replay 17 --note 'token renewed'")]
     Replay {
         /// Its number
         id: i64,
@@ -53,6 +56,7 @@ enum Command {
         note: String,
     },
     /// Give a row up
+    #[command(after_help = "Example:\n  tidewatch outbox discard 17 --note 'channel is gone'")]
     Discard {
         /// Its number
         id: i64,

@@ -155,7 +155,7 @@ impl Document {
         let mut problems = Problems::default();
         let (mut table, errors) = DeTable::parse_recoverable(&self.text);
         for error in errors {
-            problems.push(self.problem(&error));
+            problems.push(self.problem(&error).hint("the file is TOML: name = \"text\", name = 3, [section]"));
         }
         problems.0.sort_by(|left, right| left.at.cmp(&right.at));
         if problems.fatal() {
@@ -166,7 +166,11 @@ impl Document {
             match T::deserialize(toml::de::Deserializer::from(table.clone())) {
                 Ok(value) => return (value, problems),
                 Err(error) => {
-                    problems.push(self.problem(&error));
+                    let problem = self.problem(&error);
+                    // Where what was taken out was not all that is wrong there.
+                    if !problems.0.contains(&problem) {
+                        problems.push(problem);
+                    }
                     let Some(span) = error.span() else { break };
                     if !remove(table.get_mut(), &span) {
                         break;

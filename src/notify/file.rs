@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
@@ -51,6 +52,14 @@ impl FileConfig {
             self.rotate()?;
             file = open(path)?;
         }
+        // What a crash cut off must not spoil the next line.
+        let mut last = [b'\n'];
+        if let Some(end) = file.metadata()?.len().checked_sub(1) {
+            file.read_exact_at(&mut last, end)?;
+        }
+        if last != [b'\n'] {
+            file.write_all(b"\n")?;
+        }
         file.write_all(line)?;
         file.sync_data()
     }
@@ -78,7 +87,7 @@ impl FileConfig {
 }
 
 fn open(path: &Path) -> io::Result<fs::File> {
-    fs::OpenOptions::new().create(true).append(true).open(path)
+    fs::OpenOptions::new().create(true).read(true).append(true).open(path)
 }
 
 #[async_trait]

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tidewatch::clock::Clock;
-use tidewatch::collect::scrape::Engine;
 use tidewatch::collect::{self, Config, Deps, NAMES, Output};
 use tidewatch::config::{Document, Problems};
 use tidewatch::facts::{ServiceState, State};
@@ -158,18 +157,10 @@ fn names_and_descriptions_are_sound_and_unique() {
     }
 }
 
-/// The program's own families: what asks for them is built, and asked.
-fn own() -> Vec<Desc> {
-    let telemetry = Telemetry::new();
-    let tasks = Tasks::new(&telemetry);
-    Engine::new(Vec::new(), Clock::system(), tasks, &telemetry);
-    telemetry.families()
-}
-
-#[test]
-fn docs_metrics_md_is_current() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn docs_metrics_md_is_current() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
-    let current = collect::docs(&own());
+    let current = tidewatch::app::documentation().await.unwrap();
     if std::env::var_os("TIDEWATCH_BLESS").is_some() {
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(&file, &current).unwrap();

@@ -184,6 +184,20 @@ async fn files_rotate_by_size_and_keep_so_many() {
 }
 
 #[tokio::test]
+async fn a_line_that_a_crash_cut_off_spoils_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("alerts.jsonl");
+    std::fs::write(&path, "{\"version\":1,\"id\":").unwrap();
+    let channel = channel(&format!("[file.ops]\npath = '{}'\n", path.display()), &deps("02:49"));
+    for sequence in 1..=2 {
+        channel.notifier.send(&next(Kind::Changed, sequence, None)).await.unwrap();
+    }
+    let text = std::fs::read_to_string(&path).unwrap();
+    let whole = text.lines().filter(|line| serde_json::from_str::<Value>(line).is_ok()).count();
+    assert_eq!((text.lines().count(), whole), (3, 2), "{text}");
+}
+
+#[tokio::test]
 async fn a_file_that_cannot_be_written_is_tried_again() {
     let channel = channel("[file.ops]\npath = '/nonexistent/alerts.jsonl'\n", &deps("02:49"));
     assert_eq!(channel.notifier.send(&opened()).await.unwrap_err().retry, Retry::Later);

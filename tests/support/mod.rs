@@ -11,6 +11,7 @@ pub(crate) mod http_stub;
 pub(crate) mod monitoring;
 pub(crate) mod outbox_stub;
 pub(crate) mod process;
+pub(crate) mod program;
 pub(crate) mod promql;
 pub(crate) mod python;
 pub(crate) mod site;

@@ -1,7 +1,7 @@
 //! Child processes that end with the test that started them.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 /// A program found on `PATH`. `tests/run` installs all of them, so that a missing one is a failure, not a skipped test.
 pub(crate) fn program(name: &str) -> PathBuf {
@@ -46,9 +46,9 @@ impl Running {
         self.child.wait().unwrap();
     }
 
-    /// Its exit code, once it has ended by itself.
-    pub(crate) fn wait(&mut self) -> Option<i32> {
-        self.child.wait().unwrap().code()
+    /// How it ended, once it has.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
     }
 }
 

@@ -5,6 +5,17 @@ use std::collections::BTreeSet;
 /// Words of the language that stand where a family could.
 const WORDS: &[&str] = &["and", "or", "unless", "bool", "offset", "inf", "nan"];
 
+/// Families of other programs that rules and dashboards read; LiteLLM's are named by the dashboards of the requirements.
+const OTHERS: &[&str] = &[
+    "ALERTS",
+    "alertmanager_notifications_failed_total",
+    "litellm_request_duration_seconds_bucket",
+    "litellm_requests_total",
+    "litellm_responses_total",
+    "litellm_tokens_total",
+    "up",
+];
+
 /// The families that `expression` reads.
 pub(crate) fn families(expression: &str) -> BTreeSet<String> {
     let text = without_brackets(expression);
@@ -52,10 +63,27 @@ fn without_brackets(text: &str) -> String {
     kept
 }
 
-/// The families that exist, as `tests/fixtures/families.txt` lists them.
-pub(crate) fn known() -> BTreeSet<String> {
-    let text = include_str!("../fixtures/families.txt");
-    text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
+/// What an expression reads that no source of these writes: tidewatch by `docs/metrics.md`, Prometheus and Alertmanager.
+pub(crate) fn unknown(expression: &str) -> Vec<String> {
+    let documented = include_str!("../../docs/metrics.md").lines().filter_map(|line| {
+        let (name, rest) = line.strip_prefix("| `")?.split_once("` | ")?;
+        Some((name, rest.split(' ').next()?))
+    });
+    let documented: Vec<(&str, &str)> = documented.collect();
+    let known = |name: &str| {
+        OTHERS.contains(&name)
+            || documented.iter().any(|(pattern, kind)| {
+                let name = match *kind {
+                    "histogram" => ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)),
+                    _ => Some(name),
+                };
+                name.is_some_and(|name| match pattern.split_once('*') {
+                    Some((start, end)) => name.starts_with(start) && name.ends_with(end),
+                    None => name == *pattern,
+                })
+            })
+    };
+    families(expression).into_iter().filter(|name| !known(name)).collect()
 }
 
 #[test]
@@ -64,4 +92,11 @@ fn the_families_of_an_expression_are_found() {
         or last_over_time(g:h[1h]) and on (i, j) up == 0 offset 5m"#;
     let expected: Vec<String> = ["a_total", "g:h", "up"].map(str::to_owned).into();
     assert_eq!(families(expression).into_iter().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn what_nobody_writes_is_unknown() {
+    let expression =
+        "node_load1 + rate(tidewatch_commit_seconds_bucket[5m]) + up + node_memory_MemFree_bytes + node_lod1";
+    assert_eq!(unknown(expression), ["node_lod1"]);
 }

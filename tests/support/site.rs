@@ -162,7 +162,7 @@ impl Reply {
         let length = reply.header("content-length").map_or(0, |length| length.parse().unwrap());
         if !no_body {
             reply.body.resize(length, 0);
-            stream.read_exact(&mut reply.body).await.unwrap();
+            stream.read_exact(&mut reply.body).await.ok()?;
         }
         Some(reply)
     }

@@ -52,16 +52,19 @@ impl Validated {
                 }
             },
         };
-        let (mut settings, found) = document.parse::<Settings>();
-        problems.0.extend(found.0);
+        let (mut settings, unread) = document.parse::<Settings>();
         settings.complete(flags, environment, &mut problems);
         let validated = settings.check(&mut problems);
         if flags.config.is_some() {
             document.locate(&mut problems);
+            // A key that could not be read was taken out: that it is missing then is no second fault.
+            let line = |problem: &Problem| problem.at.as_ref().map(|(_, line, _)| *line);
+            problems.0.retain(|problem| !unread.0.iter().any(|unread| line(unread) == line(problem)));
+            problems.0.extend(unread.0);
             problems.0.sort_by(|left, right| left.at.cmp(&right.at));
         }
         if problems.fatal() {
-            // A key that could not be read was taken out: what is warned of may follow from that alone.
+            // What is warned of may follow from an error alone.
             problems.0.retain(|problem| problem.severity == Severity::Error);
             return Err(problems);
         }

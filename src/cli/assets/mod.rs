@@ -20,6 +20,7 @@ const TOKEN: &str = "tidewatch.token";
 
 /// What to do with the files that come with tidewatch.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  tidewatch assets export ./monitoring --alertmanager localhost:9093")]
 pub struct Args {
     #[command(subcommand)]
     command: Command,
