@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::buffers::Buffers;
 use super::front::Front;
 use super::{Api, Listener, ScrapeRequest};
-use crate::metrics::expose::{Format, Gzip};
+use crate::metrics::expose::{self, Format, Gzip};
 use crate::telemetry::Telemetry;
 
 /// So many names may be asked for, each at most so long.

@@ -86,10 +86,12 @@ impl Site {
     }
 
     /// Everything that tidewatch printed, from its start to its end by SIGTERM.
-    fn ended(&mut self) -> String {
+    async fn ended(&mut self) -> String {
         let pid = Pid::from_raw(self.tidewatch.pid().cast_signed()).unwrap();
         kill_process(pid, Signal::TERM).unwrap();
-        assert_eq!(self.tidewatch.wait(), Some(0), "{}", self.tidewatch.output());
+        let limit = Duration::from_secs(20);
+        let status = eventually("the end", limit, async || self.tidewatch.ended()).await;
+        assert!(status.success(), "{}", self.tidewatch.output());
         self.tidewatch.output()
     }
 
@@ -255,7 +257,7 @@ async fn a_silent_agent_is_one_story_from_late_to_resolved() {
     assert!(site.metric("tidewatch_ingest_requests_total{code=\"200\",source=\"default\"}") >= Some(4.0));
     assert!(site.metric(WATCHDOG).is_some_and(|age| (0.0..90.0).contains(&age)));
     drop(steward);
-    let log = site.ended();
+    let log = site.ended().await;
     assert!(!log.contains("ERROR") && !log.contains("canary") && !log.contains(&site.token), "{log}");
 }
 
