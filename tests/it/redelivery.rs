@@ -120,6 +120,7 @@ async fn a_post_that_is_cut_short_ends_only_what_it_names() {
     pair.tell("a-first", began, Some(Timestamp::now()));
     pair.counted("closed", 1.0).await;
     assert!(pair.metric("tidewatch_ingest_alerts_total{result=\"truncated\"}") >= Some(2.0));
+    assert!(pair.tidewatch.output().contains("a post came without some of its alerts"));
     let page = pair.page();
     assert!(page.contains(">firing</span>, critical, since ") && page.contains("1 of 2 alerts fire"), "{page}");
     assert_eq!(pair.metric("tidewatch_incidents{severity=\"critical\"}"), Some(1.0));
