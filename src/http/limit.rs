@@ -111,6 +111,9 @@ impl Intake {
     /// # Errors
     /// The body's, or 503.
     pub async fn read(&self, body: Body, most: u64) -> Result<(Bytes, Permit), Refusal> {
+        if body.size_hint().lower() > most {
+            return Err(BodyError::TooLarge(most).into());
+        }
         let mut bounded = self.open(body, most);
         let mut whole = BytesMut::new();
         while let Some(chunk) = bounded.next().await {
@@ -141,13 +144,8 @@ pub struct Bounded {
 impl Bounded {
     /// The next chunk; `None` at the end. After an error there is nothing more to read.
     pub async fn next(&mut self) -> Option<Result<Bytes, BodyError>> {
-        if self.body.size_hint().lower() > self.most.saturating_sub(self.read) {
-            return Some(Err(BodyError::TooLarge(self.most)));
-        }
         loop {
-            let earned = Duration::from_millis(self.read.saturating_mul(1_000) / self.work.rate.max(1));
-            let left = self.work.body.min(self.work.grace.saturating_add(earned));
-            let frame = match tokio::time::timeout_at(self.began + left, self.body.frame()).await {
+            let frame = match tokio::time::timeout_at(self.deadline(), self.body.frame()).await {
                 Err(_) => return Some(Err(BodyError::TooSlow)),
                 Ok(None) => return None,
                 Ok(Some(Err(_))) => return Some(Err(BodyError::Broken)),
@@ -161,5 +159,19 @@ impl Bounded {
             }
             return Some(Ok(chunk));
         }
+    }
+
+    /// Reads what is left and forgets it, as far as it comes in time: many senders hear an answer only once they have
+    /// sent everything.
+    pub async fn discard(mut self) {
+        while let Ok(Some(Ok(frame))) = tokio::time::timeout_at(self.deadline(), self.body.frame()).await {
+            self.read += frame.data_ref().map_or(0, |chunk| chunk.len() as u64);
+        }
+    }
+
+    /// When the next chunk must be here.
+    fn deadline(&self) -> Instant {
+        let earned = Duration::from_millis(self.read.saturating_mul(1_000) / self.work.rate.max(1));
+        self.began + self.work.body.min(self.work.grace.saturating_add(earned))
     }
 }

@@ -27,8 +27,8 @@ use crate::telemetry::Telemetry;
 const MOST_BODY: u64 = 64 << 20;
 /// All bodies together that wait for the store: beyond it, 503.
 const MOST_WAITING: usize = 96 << 20;
-/// How long the store may take. Alertmanager waits for 10 s at least, reading the body included.
-const PATIENCE: Duration = Duration::from_secs(4);
+/// How long a post waits for its turn and the store. Alertmanager waits for 10 s at least, reading the body included.
+const PATIENCE: Duration = Duration::from_millis(4_500);
 /// How much of a body that could not be understood is kept.
 const KEPT: usize = 64 << 10;
 
@@ -124,8 +124,8 @@ async fn take(api: &Api, intake: &Intake, source: &str, body: Body, is_watchdog:
     let store = api.store.as_ref().ok_or_else(Refusal::no_store)?;
     let mut read = Read::new(api);
     let outcome = read.all(intake.open(body, MOST_BODY)).await?;
-    let _permit = intake.permit().await?;
     let kept = async {
+        let _permit = intake.permit().await?;
         match outcome.and_then(|()| read.parser.finish(source)) {
             Ok(post) => keep(api, store.as_ref(), source, post, is_watchdog).await,
             Err(broken) => Err(quarantine(api, store.as_ref(), source, read.head, broken).await?),
@@ -203,6 +203,7 @@ impl Read {
                 Err(error @ BodyError::TooLarge(_)) => {
                     tracing::error!(%error, "a webhook's body was cut: what it had beyond is missing");
                     self.parser.cut();
+                    body.discard().await;
                     return Ok(Ok(()));
                 }
                 Err(error @ (BodyError::TooSlow | BodyError::Broken)) => return Err(Refusal::busy(error.to_string())),

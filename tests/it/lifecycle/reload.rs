@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::one;
 use crate::support::eventually;
-use crate::support::program::{Program, SOON, ask};
+use crate::support::program::{Program, SOON, ask, tidewatch};
 
 const SUCCESSFUL: &str = "tidewatch_config_last_reload_successful";
 
@@ -127,6 +127,13 @@ async fn reloads_by_signal_lose_no_post_and_no_message() {
             })
         })
         .collect();
+    let (port, stopped) = (site.server.port, Arc::clone(&stop));
+    let scrapes = tokio::spawn(async move {
+        while !stopped.load(Ordering::Relaxed) {
+            let reply = ask(port, "GET", "/metrics", "").await.expect("an answer");
+            assert!(reply.status == 200 && reply.text().contains("\nnode_load1 "), "{}", reply.text());
+        }
+    });
     for round in 1..=6 {
         let before = site.server.sample(at).await.unwrap();
         site.write(texts[round % 2]);
@@ -134,8 +141,8 @@ async fn reloads_by_signal_lose_no_post_and_no_message() {
         eventually("the reload", SOON, async || (site.server.sample(at).await? > before).then_some(())).await;
     }
     stop.store(true, Ordering::Relaxed);
-    for post in posts {
-        post.await.unwrap();
+    for work in posts.into_iter().chain([scrapes]) {
+        work.await.unwrap();
     }
     let sent = sent.load(Ordering::Relaxed);
     assert!(sent > 0);
@@ -145,4 +152,30 @@ async fn reloads_by_signal_lose_no_post_and_no_message() {
     assert_eq!(ledger["alerts"]["opened"], sent, "{ledger}");
     assert_eq!(site.server.sample(SUCCESSFUL).await, Some(1.0));
     site.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_counts_from_the_reload_on_and_what_is_open_to_others_keeps_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("tidewatch.toml");
+    let token = "[access]\ntoken = 'abcdefghijklmnop'\n";
+    std::fs::write(&config, format!("listen = '0.0.0.0:0'\n{token}")).unwrap();
+    let mut command = tidewatch(&["serve", "--config"]);
+    let server = Program::spawn(&folder.path().join("data"), command.arg(&config)).await;
+    assert_eq!(server.ask("GET", "/api/incidents", "").await.status, 401);
+    // The listener stays where it is until the restart, so what protects it stays too.
+    std::fs::write(&config, "listen = '127.0.0.1:0'\n").unwrap();
+    server.signal(Signal::HUP);
+    eventually("it is refused", SOON, async || (server.sample(SUCCESSFUL).await == Some(0.0)).then_some(())).await;
+    assert!(server.running.output().contains("keep the token until then"), "{}", server.running.output());
+    assert_eq!(server.ask("GET", "/api/incidents", "").await.status, 401);
+    let another = token.replace("abcd", "wxyz");
+    std::fs::write(&config, format!("listen = '0.0.0.0:0'\n{another}")).unwrap();
+    server.signal(Signal::HUP);
+    eventually("it is read", SOON, async || (server.sample(SUCCESSFUL).await == Some(1.0)).then_some(())).await;
+    let target = "/api/incidents HTTP/1.1\r\nAuthorization: Bearer ";
+    for (token, status) in [("wxyzefghijklmnop", 200), ("abcdefghijklmnop", 401)] {
+        assert_eq!(server.ask("GET", &format!("{target}{token}\r\nX: "), "").await.status, status, "{token}");
+    }
+    server.stop().await;
 }

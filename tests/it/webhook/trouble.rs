@@ -95,3 +95,16 @@ async fn too_many_bytes_that_wait_are_answered_503() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_body_that_is_too_long_is_kept_as_far_as_it_may_be() {
+    let (program, _folder) = receiver("").await;
+    // Of a storm its beginning is worth more than nothing; a 413 would lose all of it.
+    let mut body = one("Storm").split_once("}]").unwrap().0.to_owned() + "},";
+    body.push_str(&" ".repeat(70 << 20));
+    body.push_str(r#"{"status":"firing","labels":{"alertname":"Beyond"}}]}"#);
+    let counts = counts(&program, &body).await;
+    assert_eq!(counts, serde_json::json!({ "received": 2, "opened": 1, "truncated": 1 }));
+    let causes = program.json("/api/incidents").await;
+    assert_eq!((causes.as_array().unwrap().len(), &causes[0]["cause"]), (1, &"Storm".into()));
+}
