@@ -1,6 +1,6 @@
 //! `GET /metrics`.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::buffers::Buffers;
 use super::front::Front;
 use super::{Api, Listener, ScrapeRequest};
-use crate::metrics::expose::{self, Format};
+use crate::metrics::expose::{self, Format, Gzip};
 use crate::telemetry::Telemetry;
 
 /// So many names may be asked for, each at most so long.
@@ -31,6 +31,8 @@ pub(super) struct ScrapeMeters {
     refused: IntCounterVec,
     seconds: Histogram,
     buffers: Buffers,
+    /// Between two scrapes. Of several at once, one finds it here.
+    gzip: Mutex<Option<Gzip>>,
 }
 
 impl ScrapeMeters {
@@ -49,7 +51,16 @@ impl ScrapeMeters {
             &[],
             &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0],
         );
-        Self { scrapes, refused, seconds: seconds.with_label_values::<&str>(&[]), buffers: Buffers::default() }
+        let seconds = seconds.with_label_values::<&str>(&[]);
+        Self { scrapes, refused, seconds, buffers: Buffers::default(), gzip: Mutex::default() }
+    }
+
+    fn gzip(&self) -> Gzip {
+        self.gzip.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
+    }
+
+    fn keep(&self, gzip: Gzip) {
+        *self.gzip.lock().unwrap_or_else(PoisonError::into_inner) = Some(gzip);
     }
 }
 
@@ -91,7 +102,9 @@ async fn metrics(
     answered.insert(header::VARY, header::HeaderValue::from_static("accept, accept-encoding"));
     let body = if plain.bytes.len() > WORTH_GZIP && expose::accepts_gzip(&joined(&headers, &header::ACCEPT_ENCODING)) {
         let mut compressed = meters.buffers.take();
-        expose::gzip(&plain.bytes, &mut compressed.bytes);
+        let mut gzip = meters.gzip();
+        gzip.pack(&plain.bytes, &mut compressed.bytes);
+        meters.keep(gzip);
         answered.insert(header::CONTENT_ENCODING, header::HeaderValue::from_static("gzip"));
         compressed
     } else {

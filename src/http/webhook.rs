@@ -137,6 +137,15 @@ async fn take(api: &Api, intake: &Intake, source: &str, body: Body, is_watchdog:
     for (result, count) in results(&counts) {
         api.gate.alerts.with_label_values(&[result]).inc_by(count);
     }
+    if counts.truncated > 0 {
+        let why = "`max_alerts` of its receiver should be 0, or the post is beyond what is taken";
+        tracing::warn!(
+            source,
+            missing = counts.truncated,
+            why,
+            "a post came without some of its alerts: nobody is told"
+        );
+    }
     Ok(counts)
 }
 

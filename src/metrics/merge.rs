@@ -37,10 +37,10 @@ pub(super) fn merge<'a>(batches: &[&'a Batch]) -> (Vec<Merged<'a>>, Vec<Dropped>
         if series == 0 {
             continue;
         }
-        let names: Vec<String> = suffixes(desc.kind).iter().map(|suffix| format!("{}{suffix}", desc.name)).collect();
+        let names = suffixes(desc.kind).iter().map(|suffix| name(&desc.name, suffix));
         if !is_metric_name(&desc.name) {
             drop(series, Reason::Name);
-        } else if names.iter().any(|name| owned.contains(name)) {
+        } else if names.clone().any(|name| owned.contains(&name)) {
             drop(series, Reason::Clash);
         } else {
             owned.extend(names);
@@ -52,7 +52,7 @@ pub(super) fn merge<'a>(batches: &[&'a Batch]) -> (Vec<Merged<'a>>, Vec<Dropped>
     for family in &mut merged {
         // A counter `a_total` also owns `a` and `a_created` in OpenMetrics, where the original may have a gauge `a`.
         family.counter = family.counter.filter(|base| {
-            let names = [(*base).to_owned(), format!("{base}_created")];
+            let names = [Cow::Borrowed(*base), name(base, "_created")];
             let free = is_metric_name(base) && !names.iter().any(|name| owned.contains(name));
             if free {
                 owned.extend(names);
@@ -75,6 +75,10 @@ fn by_name<'a>(batches: &[&'a Batch]) -> Vec<Vec<&'a Family>> {
         }
     }
     groups
+}
+
+fn name<'a>(family: &'a str, suffix: &str) -> Cow<'a, str> {
+    if suffix.is_empty() { Cow::Borrowed(family) } else { Cow::Owned(format!("{family}{suffix}")) }
 }
 
 /// What a family's samples, and in OpenMetrics its creation times, may be called.

@@ -129,7 +129,7 @@ const DELAYED: i64 = 120;
 /// What comes before the details has at most so many characters: one look at a phone.
 const HEAD: usize = 300;
 /// The bound of the next step in the head; the value gets what is left.
-const NEXT: usize = 60;
+const NEXT: usize = 80;
 /// The description at length, below the head.
 const DETAIL: usize = 1_000;
 /// A message lists so many members at most; the page has the rest.

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use prometheus::{GaugeVec, Opts, Registry, TextEncoder};
-use tidewatch::metrics::expose::{self, Format};
+use tidewatch::metrics::expose::{self, Format, Gzip};
 use tidewatch::metrics::{Batch, Desc, Kind};
 
 const FAMILIES: usize = 100;
@@ -84,6 +84,7 @@ fn main() {
 
     let (mut ours, mut open_ours, mut theirs, mut packing) = (vec![], vec![], vec![], vec![]);
     let (mut text, mut open, mut packed, mut other) = (vec![], vec![], vec![], String::new());
+    let mut gzip = Gzip::default();
     let render = |format, out: &mut Vec<u8>| {
         out.clear();
         let mut batch = Batch::new();
@@ -108,7 +109,7 @@ fn main() {
             TextEncoder::new().encode_utf8(&registry.gather(), &mut other).unwrap();
         });
         packed.clear();
-        timed(&mut packing, || expose::gzip(&text, &mut packed));
+        timed(&mut packing, || gzip.pack(&text, &mut packed));
     }
     let samples = |text: &str| text.lines().filter(|line| !line.starts_with('#')).count();
     assert_eq!(samples(std::str::from_utf8(&text).unwrap()), FAMILIES * ROWS);

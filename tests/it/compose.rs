@@ -200,8 +200,10 @@ async fn an_alert_travels_through_the_stack() {
     })
     .await;
     assert!(metric("tidewatch_ingest_alerts_total{result=\"opened\"}") >= Some(1.0), "it is counted");
-    let refused = "tidewatch_ingest_requests_total{code=\"401\"";
-    assert!(metric(refused).unwrap_or(0.0) < 1.0, "Alertmanager has the right token");
+    for reason in ["missing", "wrong"] {
+        let refused = format!("tidewatch_auth_failures_total{{reason=\"{reason}\"}}");
+        assert_eq!(metric(&refused), Some(0.0), "Alertmanager has the right token");
+    }
 
     // Below /host lies the machine, not the container.
     let success = "tidewatch_collector_success{collector=\"host\"}";

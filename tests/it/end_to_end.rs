@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -82,6 +83,16 @@ impl Site {
     fn metric(&self, series: &str) -> Option<f64> {
         let text = get(self.port, "/metrics")?;
         text.lines().find_map(|line| line.strip_prefix(series)?.rsplit(' ').next()?.parse().ok())
+    }
+
+    /// Everything that tidewatch printed, from its start to its end by SIGTERM.
+    async fn ended(&mut self) -> String {
+        let pid = Pid::from_raw(self.tidewatch.pid().cast_signed()).unwrap();
+        kill_process(pid, Signal::TERM).unwrap();
+        let limit = Duration::from_secs(20);
+        let status = eventually("the end", limit, async || self.tidewatch.ended()).await;
+        assert!(status.success(), "{}", self.tidewatch.output());
+        self.tidewatch.output()
     }
 
     fn page(&self, path: &str) -> (u16, String) {
@@ -191,7 +202,7 @@ fn says(text: &str, parts: &[&str]) {
 /// Late, offline, back: one incident, one message in Slack with its thread, one thread of mails.
 #[tokio::test]
 async fn a_silent_agent_is_one_story_from_late_to_resolved() {
-    let site = Site::start().await;
+    let mut site = Site::start().await;
     let steward = Steward::at_work(&site);
     site.settled().await;
     assert!(site.slack.http.asked().is_empty(), "a Watchdog and an agent at work are no news");
@@ -205,7 +216,8 @@ async fn a_silent_agent_is_one_story_from_late_to_resolved() {
     assert!(heard(&plain(&mails[0])) >= 2.0);
 
     let (shown, mails) = site.told("it is offline", 3, 2).await;
-    let offline = ["AgentOffline steward", "severity rose to critical", "which is beyond its timeout", "restart it"];
+    let offline =
+        ["AgentOffline steward", "severity rose to critical", "beyond its timeout", "See whether its process runs"];
     says(&read(&shown[1]), &[&offline[..], &["🔴 *CRITICAL", "since <!date^", LINK]].concat());
     says(&plain(&mails[1]), &[&offline[..], &["CRITICAL: AgentOffline steward\n", LINK]].concat());
     assert!(heard(&shown[1].text) >= 5.0 && heard(&plain(&mails[1])) >= 5.0);
@@ -217,6 +229,7 @@ async fn a_silent_agent_is_one_story_from_late_to_resolved() {
         &read(&shown[0]),
         &["🟢 *RESOLVED  AgentOffline steward*", "after ", " s, <!date^", "Was: Agent steward", LINK],
     );
+    assert!(!read(&shown[0]).contains("See whether"), "what to do is for what goes on");
     says(&plain(&mails[2]), &["RESOLVED: AgentOffline steward\nafter ", " s, ", "Was: Agent steward", LINK]);
 
     eventually("both alerts are over, and nothing waits to be sent", PATIENCE, async || {
@@ -233,8 +246,8 @@ async fn a_silent_agent_is_one_story_from_late_to_resolved() {
         ("tidewatch_ingest_alerts_total{result=\"opened\"}", 2.0),
         ("tidewatch_ingest_alerts_total{result=\"closed\"}", 2.0),
         ("tidewatch_ingest_alerts_total{result=\"quarantined\"}", 0.0),
-        ("tidewatch_ingest_requests_total{code=\"401\",source=\"default\"}", 0.0),
         ("tidewatch_ingest_requests_total{code=\"503\",source=\"default\"}", 0.0),
+        ("tidewatch_auth_failures_total{reason=\"wrong\"}", 0.0),
         ("tidewatch_dlq{channel=\"ops\"}", 0.0),
         ("tidewatch_dlq{channel=\"on-call\"}", 0.0),
     ] {
@@ -243,9 +256,9 @@ async fn a_silent_agent_is_one_story_from_late_to_resolved() {
     // The late one, the offline one, and the end of each: none was refused, the Watchdog came beside them.
     assert!(site.metric("tidewatch_ingest_requests_total{code=\"200\",source=\"default\"}") >= Some(4.0));
     assert!(site.metric(WATCHDOG).is_some_and(|age| (0.0..90.0).contains(&age)));
-    let log = site.tidewatch.output();
-    assert!(!log.contains("ERROR") && !log.contains("canary") && !log.contains(&site.token), "{log}");
     drop(steward);
+    let log = site.ended().await;
+    assert!(!log.contains("ERROR") && !log.contains("canary") && !log.contains(&site.token), "{log}");
 }
 
 /// The first message, edited to what is; the rise in its thread, shown in the channel, because an edit calls nobody.
@@ -266,6 +279,9 @@ fn one_thread(mails: &[Taken]) {
     for mail in mails {
         assert_eq!(mail.envelope["to"], serde_json::json!(["on-call@ops.example"]));
         assert_eq!((&mail.envelope["tls"], &mail.envelope["authenticated"]), (&true.into(), &true.into()));
+    }
+    for (mail, state) in mails.iter().zip(["WARNING", "CRITICAL", "RESOLVED"]) {
+        assert_eq!(mail.header("Subject"), [format!("[{state}] AgentHeartbeatLate steward (#1)")]);
     }
     let root = first.header("Message-ID");
     assert!(first.header("In-Reply-To").is_empty() && first.header("References").is_empty());

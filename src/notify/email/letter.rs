@@ -9,8 +9,10 @@ use crate::store::{Delivery, Subject};
 use super::super::render::Message;
 use super::super::templates::Templates;
 
-/// A subject's first mail: what later ones refer to. Its subject line is kept too, because some mail programs put
-/// mails into one thread by that line, and it names a severity that may change.
+/// A subject's first mail: what later ones refer to. Its subject line is kept too, without the state before it, because
+/// some mail programs put mails into one thread by that line. They leave out what stands in brackets there (RFC 5256,
+/// 2.1; Gmail does the same), so each mail can say its own state: a tired reader must not take the end, or a rise, for
+/// the warning that it began with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Root {
     pub(super) message_id: String,
@@ -25,6 +27,8 @@ pub struct Letter {
     pub(super) root: Option<Root>,
     /// Its subject line.
     pub subject: String,
+    /// What of that line stays the same in its thread.
+    stable: String,
     /// The body as text.
     pub text: String,
     /// The body as HTML.
@@ -56,13 +60,15 @@ impl Letter {
             .filter(|_| delivery.incident.is_some())
             .and_then(|anchor| serde_json::from_str(anchor).ok());
         let context = Context { message, colour: colour(message), zone };
-        let own = match &message.number {
-            Some(number) => format!("[{}] {} ({number})", message.state, message.title),
-            None => format!("[{}] {}", message.state, message.title),
+        let own = || match &message.number {
+            Some(number) => format!("{} ({number})", message.title),
+            None => message.title.clone(),
         };
+        let stable = text::line(&root.as_ref().map_or_else(own, |root| root.subject.clone()), SUBJECT);
         Self {
             message_id: message_id(delivery, domain),
-            subject: root.as_ref().map_or_else(|| text::line(&own, SUBJECT), |root| text::line(&root.subject, SUBJECT)),
+            subject: format!("[{}] {stable}", message.state),
+            stable,
             root,
             text: templates.render("mail.txt", &context).unwrap_or_else(|| message.head()),
             html: templates.render("mail.html", &context).unwrap_or_else(|| plain_html(message)),
@@ -71,7 +77,7 @@ impl Letter {
 
     /// What to keep when this was the first mail.
     pub(super) fn as_root(&self) -> Root {
-        Root { message_id: self.message_id.clone(), subject: self.subject.clone() }
+        Root { message_id: self.message_id.clone(), subject: self.stable.clone() }
     }
 }
 

@@ -45,7 +45,9 @@ async fn mail_is_encrypted_authenticated_and_one_thread() {
         for (number, mail) in mails.iter().enumerate() {
             assert_eq!(mail.envelope["to"], serde_json::json!(["a@ops.test", "b@ops.test"]));
             assert_eq!(mail.envelope["authenticated"], true);
-            assert_eq!(mail.header("Subject"), ["[WARNING] AgentOffline steward (#123)"], "stable, or threads break");
+            let state = ["WARNING", "CRITICAL", "RESOLVED"][number];
+            let subject = format!("[{state}] AgentOffline steward (#123)");
+            assert_eq!(mail.header("Subject"), [subject], "stable beside the state, or threads break");
             let refers = if number == 0 { vec![] } else { vec![root.clone()] };
             assert_eq!((mail.header("In-Reply-To"), mail.header("References")), (refers.clone(), refers));
             assert_eq!(mail.header("Auto-Submitted"), ["auto-generated"]);
