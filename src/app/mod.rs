@@ -13,7 +13,6 @@ use crate::agents::Registry;
 use crate::clock::Clock;
 use crate::collect::{self, scrape};
 use crate::config::Environment;
-use crate::http::access::Access;
 use crate::http::control::ControlSocket;
 use crate::http::limit::Work;
 use crate::http::server::{Limits, Server, raise_open_files};
@@ -92,12 +91,7 @@ impl App {
         let journal = Journal::open(&data_dir, Arc::clone(&agents), &clock, &tasks, &telemetry)?;
         drop(storing);
 
-        let access = Access {
-            token: validated.token.clone(),
-            protect_metrics: validated.settings.access.protect_metrics,
-            external_url: validated.settings.external_url.clone(),
-        };
-        let front = Arc::new(Front::new(access, Work::default(), validated.zone.clone(), &telemetry));
+        let front = Arc::new(Front::new(validated.access(), Work::default(), validated.zone.clone(), &telemetry));
         let parts = Parts {
             clock: clock.clone(),
             tasks: tasks.clone(),

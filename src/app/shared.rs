@@ -13,7 +13,6 @@ use super::settings::{Flags, Validated};
 use crate::alert::policy::Policy;
 use crate::collect::scrape::patience;
 use crate::facts::Facts;
-use crate::http::access::Access;
 use crate::http::{Control, Front, ScrapeRequest, Scraper};
 use crate::metrics::expose::{self, Format};
 use crate::metrics::{Batch, Desc};
@@ -103,25 +102,16 @@ impl Shared {
         for key in validated.started_as(&old.validated) {
             tracing::warn!(key, "the change needs a restart: until then the old value stands");
         }
-        let settings = &validated.settings;
-        if let Some((address, _)) = validated.addresses.iter().find(|(address, _)| !address.ip().is_loopback())
-            && validated.token.is_none()
-            && !settings.access.open_without_token
-        {
-            return Err(format!("{address} is reached from other hosts until the restart: keep the token until then"));
-        }
-        let access = Access {
-            token: validated.token.clone(),
-            protect_metrics: settings.access.protect_metrics,
-            external_url: settings.external_url.clone(),
-        };
-        let level = settings.log.level.clone();
+        // The listeners stay where they are until a restart, so what protects them stays too.
+        validated.may_listen()?;
+        let (access, zone, level) = (validated.access(), validated.zone.clone(), validated.settings.log.level.clone());
         // Last of what can fail: it is undone by nothing, and changes nothing else.
         let generation = Generation::build(validated, &self.parts).map_err(|error| format!("{error:#}"))?;
         if let Some(handle) = &self.log_level {
             handle.set(&level).map_err(|error| error.to_string())?;
         }
         self.front.replace_access(access);
+        self.front.replace_zone(zone);
         let generation = Arc::new(generation);
         generation.start(&self.parts);
         *self.generation.write().unwrap_or_else(PoisonError::into_inner) = generation;

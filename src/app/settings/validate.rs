@@ -10,6 +10,7 @@ use crate::alert::policy::Policy;
 use crate::alert::route::Routes;
 use crate::alert::severity::Severities;
 use crate::config::{Document, Environment, Problem, ProblemSeverity as Severity, Problems, Secret};
+use crate::http::access::{self as http, may_listen};
 use crate::telemetry::check_level;
 use crate::{collect, notify};
 
@@ -75,6 +76,22 @@ impl Validated {
         validated
             .map(|validated| Self { unused: unused(&validated), warnings: problems.clone(), ..validated })
             .ok_or(problems)
+    }
+
+    /// Who may ask what.
+    pub(in super::super) fn access(&self) -> http::Access {
+        let Settings { access, external_url, .. } = &self.settings;
+        let (token, external_url) = (self.token.clone(), external_url.clone());
+        http::Access { token, protect_metrics: access.protect_metrics, external_url }
+    }
+
+    /// Whether it may listen where it does.
+    ///
+    /// # Errors
+    /// What others reach without a token.
+    pub(in super::super) fn may_listen(&self) -> Result<(), String> {
+        let (access, open) = (self.access(), self.settings.access.open_without_token);
+        self.addresses.iter().try_for_each(|(address, _)| may_listen(address, &access, open))
     }
 
     /// Tells the log what a person should know.
@@ -151,14 +168,14 @@ impl Settings {
             }
         }
         let token = self.access.resolve(problems);
-        let beyond = addresses.iter().find(|(address, _)| !address.ip().is_loopback());
-        if let (Some((address, _)), None, false) = (beyond, &token, self.access.open_without_token) {
-            let key =
-                if self.listen.parse().is_ok_and(|main: SocketAddr| main == *address) { "listen" } else { "listeners" };
-            let problem = Problem::error(key, format!("{address} is reached from other hosts, and there is no token"));
-            problems.push(problem.hint(
-                "set access.token_file (or TIDEWATCH_TOKEN), or, in a network you trust, access.open_without_token = true",
-            ));
+        let guard = http::Access { token: token.clone(), ..http::Access::default() };
+        for (at, (address, _)) in addresses.iter().enumerate() {
+            if let Err(error) = may_listen(address, &guard, self.access.open_without_token) {
+                let key = at.checked_sub(1).map_or("listen".to_owned(), |at| format!("listeners.{at}.address"));
+                problems.push(Problem::error(key, error).hint(
+                    "set access.token_file (or TIDEWATCH_TOKEN), or, in a network you trust, access.open_without_token = true",
+                ));
+            }
         }
         let zone = self.zone(problems);
         if let Err(error) = check_level(&self.log.level) {

@@ -167,7 +167,7 @@ async fn a_token_counts_from_the_reload_on_and_what_is_open_to_others_keeps_one(
     std::fs::write(&config, "listen = '127.0.0.1:0'\n").unwrap();
     server.signal(Signal::HUP);
     eventually("it is refused", SOON, async || (server.sample(SUCCESSFUL).await == Some(0.0)).then_some(())).await;
-    assert!(server.running.output().contains("keep the token until then"), "{}", server.running.output());
+    assert!(server.running.output().contains("no token is configured"), "{}", server.running.output());
     assert_eq!(server.ask("GET", "/api/incidents", "").await.status, 401);
     let another = token.replace("abcd", "wxyz");
     std::fs::write(&config, format!("listen = '0.0.0.0:0'\n{another}")).unwrap();
