@@ -252,11 +252,11 @@ fn two_alerts_about_one_thing_are_no_one_more() {
         episode
     };
     for (members, expected) in [
-        (vec![place(1, "steward", "/"), place(2, "steward", "/")], "AgentOffline steward"),
-        (vec![place(1, "steward", "/"), place(2, "steward", "/data")], "AgentOffline steward and 1 more"),
+        (vec![place(1, "steward", "/"), place(2, "steward", "/")], "AgentOffline steward /"),
+        (vec![place(1, "steward", "/"), place(2, "steward", "/data")], "AgentOffline steward / and 1 more"),
         (
             vec![place(1, "steward", "/"), place(2, "steward", "/"), place(3, "alpha", "/")],
-            "AgentOffline steward and 1 more",
+            "AgentOffline steward / and 1 more",
         ),
     ] {
         let delivery = delivery(Kind::Risen, 2, incident(members), at("02:49"));
