@@ -56,6 +56,10 @@ fn a_sound_configuration_is_said_to_be_so_with_what_should_be_known() {
         );
         assert!(done.out.ends_with(&format!("{}: ok; channels: here, log\n", file.display())), "{}", done.out);
     }
+    std::fs::write(&file, "listen = '0.0.0.0:9480'\n[access]\nopen_without_token = true\n").unwrap();
+    let open = run(tidewatch(&["check-config", "--config"]).arg(&file));
+    assert_eq!(open.code, Some(0), "{open:?}");
+    assert!(open.out.contains(":3:1: warning: `access.open_without_token`: posts to another name"), "{}", open.out);
     let done = run(tidewatch(&["check-config", "--config"]).arg(folder.path().join("none.toml")));
     assert_eq!(done.code, Some(3));
     assert!(done.err.contains("none.toml: No such file"), "{}", done.err);

@@ -2,13 +2,17 @@
 
 mod reload;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::process::Signal;
+use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::support::eventually;
+use crate::support::http_stub::{HttpStub, Reply as Answer};
 use crate::support::program::{Program, SOON, alert, post, tidewatch};
 use crate::support::site::Reply;
 
@@ -135,4 +139,29 @@ async fn the_request_at_work_is_finished_when_it_is_told_to_end() {
         assert_eq!(server.json("/api/incidents").await[0]["cause"], "AtTheEnd");
         server.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_hangs_does_not_hold_up_the_end_and_goes_out_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, config) = (folder.path().join("data"), folder.path().join("tidewatch.toml"));
+    let hangs = Arc::new(AtomicBool::new(true));
+    let hanging = Arc::clone(&hangs);
+    let stub =
+        HttpStub::start(move |_| if hanging.load(Ordering::Relaxed) { Answer::Hang } else { Answer::status(200, "") })
+            .await;
+    std::fs::write(&config, format!("[notify.webhook.ops]\nurl = '{}'\n", stub.url("/"))).unwrap();
+    let words = ["--config", config.to_str().unwrap()];
+    let server = Program::start(&data, &words).await;
+    assert_eq!(server.ask("POST", "/webhook/alerts", &one("Hangs")).await.status, 200);
+    eventually("it is on its way", SOON, async || (stub.asked().len() == 1).then_some(())).await;
+    server.stop().await;
+
+    hangs.store(false, Ordering::Relaxed);
+    let server = Program::start(&data, &words).await;
+    eventually("it is sent again", SOON, async || (stub.asked().len() == 2).then_some(())).await;
+    let messages: Vec<Value> = stub.asked().iter().map(|it| serde_json::from_slice(&it.body).unwrap()).collect();
+    assert_eq!(messages[0]["id"], messages[1]["id"]);
+    assert_eq!((&messages[0]["maybe_duplicate"], &messages[1]["maybe_duplicate"]), (&false.into(), &true.into()));
+    server.stop().await;
 }

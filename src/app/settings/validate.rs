@@ -177,6 +177,11 @@ impl Settings {
                 ));
             }
         }
+        if self.access.open_without_token && token.is_none() {
+            let what = "posts to another name than localhost or the host of external_url are refused with 403";
+            let problem = Problem::warning("access.open_without_token", what);
+            problems.push(problem.hint("Alertmanager and agents must use that name, or a token, which ends the limit"));
+        }
         let zone = self.zone(problems);
         if let Err(error) = check_level(&self.log.level) {
             problems.push(
