@@ -24,6 +24,7 @@ static BUILD_INFO: Desc =
 pub struct Telemetry {
     registry: Registry,
     families: Arc<Mutex<HashMap<String, Family>>>,
+    started: Option<f64>,
 }
 
 /// A family that was asked for: its description, and one of the `prometheus` crate's vectors.
@@ -35,7 +36,7 @@ struct Family {
 impl Telemetry {
     /// An empty registry.
     pub fn new() -> Self {
-        Self::default()
+        Self { started: process::started(), ..Self::default() }
     }
 
     /// A counter; `name` ends in `_total`.
@@ -64,7 +65,7 @@ impl Telemetry {
     pub fn collect(&self, batch: &mut Batch) {
         let revision = option_env!("TIDEWATCH_REVISION").unwrap_or_default();
         batch.push(&BUILD_INFO, &[env!("CARGO_PKG_VERSION"), revision], 1.0);
-        process::collect(batch);
+        process::collect(self.started, batch);
         for family in self.registry.gather() {
             push(&family, batch);
         }

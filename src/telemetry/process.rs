@@ -20,15 +20,22 @@ static MAX_FDS: Desc = Desc::gauge("process_max_fds", "Limit of open file descri
 /// All of them, in the order in which they are pushed.
 pub(super) static DESCS: [&Desc; 7] = [&CPU, &START, &RESIDENT, &VIRTUAL, &THREADS, &OPEN_FDS, &MAX_FDS];
 
-/// Pushes what procfs tells of this process.
-pub(super) fn collect(batch: &mut Batch) {
+/// When this process was started, in seconds since 1970. Asked once: the answer lies in a long file.
+pub(super) fn started() -> Option<f64> {
+    let read = |file: &str| fs::read_to_string(file).ok();
+    let ticks = Stat::parse(&read("/proc/self/stat")?)?.start_ticks as f64;
+    Some(boot_time(&read("/proc/stat")?)? as f64 + ticks / rustix::param::clock_ticks_per_second() as f64)
+}
+
+/// Pushes what procfs tells of this process, which was [`started`] then.
+pub(super) fn collect(started: Option<f64>, batch: &mut Batch) {
     let tick = 1.0 / rustix::param::clock_ticks_per_second() as f64;
     let page = rustix::param::page_size() as f64;
     let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
     if let Some(stat) = Stat::parse(&read("/proc/self/stat")) {
         batch.push(&CPU, &[], stat.cpu_ticks as f64 * tick);
-        if let Some(boot) = boot_time(&read("/proc/stat")) {
-            batch.push(&START, &[], boot as f64 + stat.start_ticks as f64 * tick);
+        if let Some(started) = started {
+            batch.push(&START, &[], started);
         }
         batch.push(&RESIDENT, &[], stat.resident_pages as f64 * page);
         batch.push(&VIRTUAL, &[], stat.virtual_bytes as f64);

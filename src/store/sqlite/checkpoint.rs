@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -21,14 +21,27 @@ const MOST_PAGES: i64 = 16 * 1024;
 /// How long the writer waits for readers then.
 const READER_PATIENCE: Duration = Duration::from_millis(50);
 
-/// Whether the log has grown too long.
+/// A log of so many pages (1 MiB) is begun anew after a checkpoint: to write over what is there takes the disk half the
+/// time of making a file longer.
+const WORTH_REUSE: i64 = 256;
+
+/// What the writer is to do about the log, between two commits.
 #[derive(Default)]
-pub(super) struct Pressure(AtomicBool);
+pub(super) struct Pressure(AtomicU8);
+
+/// Copy what was committed during the checkpoint: the next commit then begins the log anew, unless a reader is in it.
+const FINISH: u8 = 1;
+/// Cut it.
+const CUT: u8 = 2;
 
 impl Pressure {
-    /// Starts the log anew if it has grown too long; between two commits, by the writer.
+    /// Does what the last checkpoint could not, because commits went on.
     pub(super) fn relieve(&self, db: &Connection) {
-        if self.0.swap(false, Ordering::Relaxed) {
+        let wanted = self.0.swap(0, Ordering::Relaxed);
+        if wanted == FINISH {
+            drop(checkpoint(db));
+        }
+        if wanted == CUT {
             // A reader may be in the way, for as long as a backup takes: posts do not wait for it, the next checkpoint
             // asks again.
             drop(db.busy_timeout(READER_PATIENCE));
@@ -48,9 +61,9 @@ pub(super) fn work(
     Ok(move || {
         let mut signal = committed.recv().is_ok();
         while signal {
-            let log = db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, i64>(1));
-            match log {
-                Ok(pages) if pages > MOST_PAGES => pressure.0.store(true, Ordering::Relaxed),
+            match checkpoint(&db) {
+                Ok(pages) if pages > MOST_PAGES => pressure.0.store(CUT, Ordering::Relaxed),
+                Ok(pages) if pages > WORTH_REUSE => pressure.0.store(FINISH, Ordering::Relaxed),
                 Ok(_) => {}
                 Err(error) => tracing::warn!(%error, "the log could not be copied back"),
             }
@@ -73,6 +86,11 @@ fn next(committed: &Receiver<()>) -> bool {
             Err(RecvTimeoutError::Disconnected) => return false,
         }
     }
+}
+
+/// Copies what it can without waiting for anybody. How many pages the log has.
+fn checkpoint(db: &Connection) -> rusqlite::Result<i64> {
+    db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1))
 }
 
 fn truncate(db: &Connection) -> rusqlite::Result<()> {

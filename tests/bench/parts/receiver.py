@@ -3,7 +3,7 @@
 from . import servers
 from .report import Figure, Report, median, table
 
-ROUNDS, SECONDS = 3, 2
+ROUNDS, SECONDS = 5, 1
 CONNECTIONS = (1, 8, 64)
 # A message is due for each incident, and goes to a file, as it does to people.
 CHANNEL = "[notify.file.bench]\npath = \"{}/messages\"\n"
