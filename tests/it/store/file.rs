@@ -261,8 +261,8 @@ async fn a_backup_is_restored_and_never_under_a_server() {
     bench.accept(vec![firing(2, 90)]).await;
 
     let server = lock(bench.path()).unwrap();
-    assert!(matches!(lock(bench.path()), Err(StoreError::Busy)));
-    assert!(matches!(restore(&copy, bench.path()), Err(StoreError::Busy)));
+    assert!(matches!(lock(bench.path()), Err(StoreError::Held(_))));
+    assert!(matches!(restore(&copy, bench.path()), Err(StoreError::Held(_))));
     bench.store.close().await;
     drop(server);
 
