@@ -144,6 +144,20 @@ impl SqliteStore {
         if old.is_empty() { Ok(()) } else { self.write(1, move |tx| retention::delete(tx, &old)).await }
     }
 
+    /// Ends the messages of channels that the configuration has no more: no worker would ever claim them. Looked for at
+    /// each tick, since a post may still be kept by the policy that a reload replaces.
+    async fn retire(&self, policy: &Policy) -> Result<(), StoreError> {
+        let configured = policy.routes.all().to_vec();
+        for channel in self.read(move |tx| outbox::orphans(tx.db, &configured)).await? {
+            let name = channel.clone();
+            let messages = self.write(1, move |tx| outbox::retire(tx, &name)).await?;
+            if messages > 0 {
+                tracing::warn!(channel, messages, "the channel is no longer configured: its unsent messages are dead");
+            }
+        }
+        Ok(())
+    }
+
     fn bytes(&self) -> u64 {
         let size = |file: &Path| std::fs::metadata(file).map_or(0, |file| file.len());
         let mut log = self.file.clone().into_os_string();
@@ -183,6 +197,7 @@ impl Store for SqliteStore {
 
     async fn tick(&self, policy: Arc<Policy>) -> Result<Option<Timestamp>, StoreError> {
         self.let_go().await?;
+        self.retire(&policy).await?;
         // Most of the time nothing is due, and a question costs no commit.
         let next = self.read(|tx| accept::next_timer(tx.db)).await?;
         match next {

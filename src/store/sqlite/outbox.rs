@@ -63,6 +63,14 @@ const KEEP_ANCHOR: &str = "UPDATE thread SET anchor = ?3 WHERE subject = ?1 AND 
 const EXPIRE: &str = "UPDATE outbox SET lease_until = NULL, ambiguous = 1 \
      WHERE state = 'pending' AND lease_until IS NOT NULL AND lease_owner IS NOT ?1";
 
+/// A step through the index: as many as there are channels.
+const NEXT_CHANNEL: &str = "SELECT min(channel) FROM outbox WHERE state = 'pending' AND channel > ?1";
+
+/// What a worker of the channel still holds, it may still settle.
+const RETIRE: &str = "UPDATE outbox SET state = 'dead', settled_at = ?2, error = 'the channel is no longer configured', \
+     ambiguous = ambiguous OR lease_until IS NOT NULL, lease_until = NULL \
+     WHERE channel = ?1 AND state = 'pending' AND ifnull(lease_until, 0) <= ?2";
+
 /// When each subject's first message may go: not before it is due, nor while one is in a worker's hands.
 const NEXT_DUE: &str = "SELECT min(at) FROM (SELECT max(min(due_at), max(ifnull(lease_until, 0))) AS at \
      FROM outbox WHERE channel = ?1 AND state = 'pending' GROUP BY subject)";
@@ -209,6 +217,26 @@ pub(super) fn settle(tx: &Tx<'_>, delivery: &Delivery, how: &Settlement) -> Resu
 pub(super) fn expire(tx: &Tx<'_>, owner: &str) -> Result<(), StoreError> {
     tx.db.prepare_cached(EXPIRE)?.execute([owner])?;
     Ok(())
+}
+
+/// The channels that have unsent messages and are none of `configured`.
+pub(super) fn orphans(db: &Connection, configured: &[String]) -> Result<Vec<String>, StoreError> {
+    let mut next = db.prepare_cached(NEXT_CHANNEL)?;
+    let (mut orphans, mut last) = (Vec::new(), String::new());
+    while let Some(channel) = next.query_row([&last], |row| row.get::<_, Option<String>>(0))? {
+        if !configured.contains(&channel) {
+            orphans.push(channel.clone());
+        }
+        last = channel;
+    }
+    Ok(orphans)
+}
+
+/// Makes the unsent messages of a channel dead, where a person sees and replays them. Returns how many.
+pub(super) fn retire(tx: &Tx<'_>, channel: &str) -> Result<usize, StoreError> {
+    let rows = tx.db.prepare_cached(RETIRE)?.execute(params![channel, Nanos(tx.now)])?;
+    ledger::moved(tx.db, RowState::Pending, RowState::Dead, rows)?;
+    Ok(rows)
 }
 
 /// When the next message of a channel may be claimed.
