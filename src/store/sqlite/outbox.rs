@@ -45,6 +45,9 @@ const STAND_FOR: &str = "UPDATE outbox SET kind = ?2, waiting_since = ?3, ambigu
 const LEASE: &str = "UPDATE outbox SET lease_owner = ?2, lease_attempt = lease_attempt + 1, lease_until = ?3 \
      WHERE id = ?1 RETURNING lease_attempt";
 
+const GIVE_BACK: &str =
+    "UPDATE outbox SET lease_until = NULL WHERE id = ?1 AND lease_attempt = ?2 AND state = 'pending'";
+
 const ANCHOR: &str = "SELECT anchor FROM thread WHERE subject = ?1 AND channel = ?2";
 
 /// Only the attempt that holds the lease ends it.
@@ -184,6 +187,14 @@ pub(super) fn claim(
         });
     }
     Ok(deliveries)
+}
+
+/// Ends leases under which nothing was sent. Rings nobody: whoever claimed them tries again in its own time.
+pub(super) fn give_back(tx: &Tx<'_>, leases: &[(i64, u32)]) -> Result<(), StoreError> {
+    for (id, attempt) in leases {
+        tx.db.prepare_cached(GIVE_BACK)?.execute(params![id, attempt])?;
+    }
+    Ok(())
 }
 
 /// Ends a lease.
