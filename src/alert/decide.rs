@@ -214,7 +214,9 @@ impl<'a, 'v, V: View> Decision<'a, 'v, V> {
     fn messages(&mut self, work: &Work<'_>) -> Result<Vec<Message>, V::Error> {
         let Some(kind) = kind(work.before.as_ref(), &work.after) else { return Ok(Vec::new()) };
         let mut messages = Vec::new();
-        let threads = work.id.map_or_else(|| Ok(Vec::new()), |id| self.view.threads(id))?;
+        let mut threads = work.id.map_or_else(|| Ok(Vec::new()), |id| self.view.threads(id))?;
+        // Nobody sends for a channel that the configuration has no more.
+        threads.retain(|thread| self.policy.routes.all().contains(&thread.channel));
         let told: BTreeSet<&str> = threads.iter().map(|thread| thread.channel.as_str()).collect();
         // Whoever was told hears the rest of the story; what joined may bring channels of its own.
         if kind != Kind::Resolved && !work.joined.is_empty() {

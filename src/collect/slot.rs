@@ -73,10 +73,10 @@ impl Slot {
     }
 
     async fn fly(&self) -> Arc<Run> {
+        let _landing = Landing(self);
         let (duration, outcome) = run(&self.entry).await;
         let now = self.clock.now();
         let mut state = self.state();
-        state.flight = None;
         let output = match outcome {
             Ok(output) => Some(Arc::new(self.succeeded(&mut state, output, now))),
             Err(failure) => {
@@ -126,5 +126,14 @@ impl Slot {
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing that is done under the lock leaves it half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends a flight however its task ends: one that stayed would be joined by every later scrape.
+struct Landing<'s>(&'s Slot);
+
+impl Drop for Landing<'_> {
+    fn drop(&mut self) {
+        self.0.state().flight = None;
     }
 }

@@ -220,7 +220,8 @@ pub trait Store: Send + Sync + 'static {
     /// A Watchdog was heard.
     async fn watchdog(&self, source: &str) -> Result<(), StoreError>;
 
-    /// Does what has fallen due by now: alerts held back, reminders. Returns when it is next needed.
+    /// Does what has fallen due by now: alerts held back, and the end of messages whose channel is not configured any
+    /// more. Returns when it is next needed.
     async fn tick(&self, policy: Arc<Policy>) -> Result<Option<Timestamp>, StoreError>;
 
     /// Leases up to `most` due messages of a channel for `lease`, at most one a subject, oldest first. Older unsent

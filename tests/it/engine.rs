@@ -2,7 +2,7 @@
 
 mod bench;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -33,6 +33,28 @@ async fn a_collector_that_fails_costs_its_own_series_only() {
     }
     assert_eq!(seconds(&text, "hanging"), 9);
     assert_eq!(seconds(&text, "good"), 0);
+}
+
+/// What a panic says, and it panics again when it is let go.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("a defect in a defect");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_whose_task_panics_is_not_joined_again() {
+    let mut bench = Bench::new();
+    let first = AtomicBool::new(true);
+    bench.add("armed", move || {
+        let armed = first.swap(false, Ordering::SeqCst);
+        async move { if armed { std::panic::panic_any(Bomb) } else { works().await } }
+    });
+    let engine = bench.engine();
+    assert!(!success(&everything(&engine, PATIENT).await, "armed"));
+    assert!(success(&everything(&engine, PATIENT).await, "armed"));
 }
 
 #[tokio::test(start_paused = true)]

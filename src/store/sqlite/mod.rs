@@ -133,15 +133,35 @@ impl SqliteStore {
     /// Deletes what has grown old, now and then.
     async fn let_go(&self) -> Result<(), StoreError> {
         let now = self.clock.now();
+        let look_next = |at| *self.next_look.lock().unwrap_or_else(PoisonError::into_inner) = at;
         if now < *self.next_look.lock().unwrap_or_else(PoisonError::into_inner) {
             return Ok(());
         }
+        // Also after a failure: what is old has time.
+        look_next(now.saturating_add(retention::PAUSE).unwrap_or(Timestamp::MAX));
         let old = self.read(retention::find).await?;
-        if !old.is_full() {
-            let next = now.saturating_add(retention::PAUSE).unwrap_or(Timestamp::MAX);
-            *self.next_look.lock().unwrap_or_else(PoisonError::into_inner) = next;
+        let more = old.is_full();
+        if !old.is_empty() {
+            self.write(1, move |tx| retention::delete(tx, &old)).await?;
         }
-        if old.is_empty() { Ok(()) } else { self.write(1, move |tx| retention::delete(tx, &old)).await }
+        if more {
+            look_next(now);
+        }
+        Ok(())
+    }
+
+    /// Ends the messages of channels that the configuration has no more: no worker would ever claim them. Looked for at
+    /// each tick, since a post may still be kept by the policy that a reload replaces.
+    async fn retire(&self, policy: &Policy) -> Result<(), StoreError> {
+        let configured = policy.routes.all().to_vec();
+        for channel in self.read(move |tx| outbox::orphans(tx.db, &configured)).await? {
+            let name = channel.clone();
+            let messages = self.write(1, move |tx| outbox::retire(tx, &name)).await?;
+            if messages > 0 {
+                tracing::warn!(channel, messages, "the channel is no longer configured: its unsent messages are dead");
+            }
+        }
+        Ok(())
     }
 
     fn bytes(&self) -> u64 {
@@ -182,7 +202,12 @@ impl Store for SqliteStore {
     }
 
     async fn tick(&self, policy: Arc<Policy>) -> Result<Option<Timestamp>, StoreError> {
-        self.let_go().await?;
+        // What is old or for nobody can wait; an alert that was held back cannot.
+        for tidied in [self.let_go().await, self.retire(&policy).await] {
+            if let Err(error) = tidied {
+                tracing::warn!(%error, "the store keeps what it should have let go; it is tried again");
+            }
+        }
         // Most of the time nothing is due, and a question costs no commit.
         let next = self.read(|tx| accept::next_timer(tx.db)).await?;
         match next {
@@ -194,7 +219,8 @@ impl Store for SqliteStore {
     async fn claim(&self, channel: &str, most: usize, lease: Duration) -> Result<Vec<Delivery>, StoreError> {
         let (channel, owner) = (channel.to_owned(), self.owner.clone());
         let claimed = self.write(1, move |tx| outbox::claim(tx, &owner, &channel, most, lease)).await?;
-        self.read(move |tx| {
+        let leases: Vec<_> = claimed.iter().map(|delivery| (delivery.id, delivery.attempt)).collect();
+        let read = self.read(move |tx| {
             let mut deliveries = claimed;
             for delivery in &mut deliveries {
                 if let Subject::Incident(id) = delivery.subject {
@@ -202,8 +228,13 @@ impl Store for SqliteStore {
                 }
             }
             Ok(deliveries)
-        })
-        .await
+        });
+        let deliveries = read.await;
+        if deliveries.is_err() {
+            // Nobody sends them; else they would wait for the leases' end, and be taken for possible duplicates then.
+            drop(self.write(1, move |tx| outbox::give_back(tx, &leases)).await);
+        }
+        deliveries
     }
 
     async fn settle(&self, delivery: &Delivery, how: Settlement) -> Result<Change, StoreError> {

@@ -45,6 +45,9 @@ const STAND_FOR: &str = "UPDATE outbox SET kind = ?2, waiting_since = ?3, ambigu
 const LEASE: &str = "UPDATE outbox SET lease_owner = ?2, lease_attempt = lease_attempt + 1, lease_until = ?3 \
      WHERE id = ?1 RETURNING lease_attempt";
 
+const GIVE_BACK: &str =
+    "UPDATE outbox SET lease_until = NULL WHERE id = ?1 AND lease_attempt = ?2 AND state = 'pending'";
+
 const ANCHOR: &str = "SELECT anchor FROM thread WHERE subject = ?1 AND channel = ?2";
 
 /// Only the attempt that holds the lease ends it.
@@ -62,6 +65,14 @@ const KEEP_ANCHOR: &str = "UPDATE thread SET anchor = ?3 WHERE subject = ?1 AND 
 /// Leases of a process that is gone: what it sent, nobody knows.
 const EXPIRE: &str = "UPDATE outbox SET lease_until = NULL, ambiguous = 1 \
      WHERE state = 'pending' AND lease_until IS NOT NULL AND lease_owner IS NOT ?1";
+
+/// A step through the index: as many as there are channels.
+const NEXT_CHANNEL: &str = "SELECT min(channel) FROM outbox WHERE state = 'pending' AND channel > ?1";
+
+/// What a worker of the channel still holds, it may still settle.
+const RETIRE: &str = "UPDATE outbox SET state = 'dead', settled_at = ?2, error = 'the channel is no longer configured', \
+     ambiguous = ambiguous OR lease_until IS NOT NULL, lease_until = NULL \
+     WHERE channel = ?1 AND state = 'pending' AND ifnull(lease_until, 0) <= ?2";
 
 /// When each subject's first message may go: not before it is due, nor while one is in a worker's hands.
 const NEXT_DUE: &str = "SELECT min(at) FROM (SELECT max(min(due_at), max(ifnull(lease_until, 0))) AS at \
@@ -178,6 +189,14 @@ pub(super) fn claim(
     Ok(deliveries)
 }
 
+/// Ends leases under which nothing was sent. Rings nobody: whoever claimed them tries again in its own time.
+pub(super) fn give_back(tx: &Tx<'_>, leases: &[(i64, u32)]) -> Result<(), StoreError> {
+    for (id, attempt) in leases {
+        tx.db.prepare_cached(GIVE_BACK)?.execute(params![id, attempt])?;
+    }
+    Ok(())
+}
+
 /// Ends a lease.
 pub(super) fn settle(tx: &Tx<'_>, delivery: &Delivery, how: &Settlement) -> Result<Change, StoreError> {
     let (id, attempt, now) = (delivery.id, delivery.attempt, Nanos(tx.now));
@@ -209,6 +228,26 @@ pub(super) fn settle(tx: &Tx<'_>, delivery: &Delivery, how: &Settlement) -> Resu
 pub(super) fn expire(tx: &Tx<'_>, owner: &str) -> Result<(), StoreError> {
     tx.db.prepare_cached(EXPIRE)?.execute([owner])?;
     Ok(())
+}
+
+/// The channels that have unsent messages and are none of `configured`.
+pub(super) fn orphans(db: &Connection, configured: &[String]) -> Result<Vec<String>, StoreError> {
+    let mut next = db.prepare_cached(NEXT_CHANNEL)?;
+    let (mut orphans, mut last) = (Vec::new(), String::new());
+    while let Some(channel) = next.query_row([&last], |row| row.get::<_, Option<String>>(0))? {
+        if !configured.contains(&channel) {
+            orphans.push(channel.clone());
+        }
+        last = channel;
+    }
+    Ok(orphans)
+}
+
+/// Makes the unsent messages of a channel dead, where a person sees and replays them. Returns how many.
+pub(super) fn retire(tx: &Tx<'_>, channel: &str) -> Result<usize, StoreError> {
+    let rows = tx.db.prepare_cached(RETIRE)?.execute(params![channel, Nanos(tx.now)])?;
+    ledger::moved(tx.db, RowState::Pending, RowState::Dead, rows)?;
+    Ok(rows)
 }
 
 /// When the next message of a channel may be claimed.

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidewatch::alert::policy::Policy;
+use tidewatch::alert::route::{self, Routes};
 use tidewatch::alert::{Counts, Kind, MOST_MEMBERS, Post, Quarantined, Severity};
+use tidewatch::config::Problems;
 use tidewatch::store::Subject;
 
 use super::{Bench, MINUTE};
@@ -204,12 +207,26 @@ async fn a_channel_that_comes_later_hears_a_beginning_and_every_one_hears_the_en
     bench.accept(vec![firing(1, 90)]).await;
     bench.deliver("slack").await;
     let wider = policy(&["slack", "mail"]);
-    bench.store.accept(post(vec![firing(2, 90)]), wider).await.unwrap();
+    bench.store.accept(post(vec![firing(2, 90)]), Arc::clone(&wider)).await.unwrap();
     assert_eq!(bench.told("slack").await, Some(Kind::Changed));
     assert_eq!(bench.told("mail").await, Some(Kind::Opened));
-    bench.accept(vec![resolved(1, 90, 99), resolved(2, 90, 99)]).await;
+    let route = route::Config { channels: vec!["slack".to_owned()], ..route::Config::default() };
+    let routes = Routes::new(&[route], wider.routes.all().to_vec(), Vec::new(), &mut Problems::default());
+    let narrower = Arc::new(Policy { routes, ..Policy::default() });
+    bench.store.accept(post(vec![resolved(1, 90, 99), resolved(2, 90, 99)]), narrower).await.unwrap();
     assert_eq!(bench.told("slack").await, Some(Kind::Resolved));
     assert_eq!(bench.told("mail").await, Some(Kind::Resolved), "also where the routes no longer lead");
+}
+
+#[tokio::test]
+async fn a_channel_that_is_gone_is_told_nothing_more() {
+    let bench = Bench::new(&["slack", "mail"]);
+    bench.accept(vec![firing(1, 90)]).await;
+    bench.deliver("slack").await;
+    bench.deliver("mail").await;
+    bench.store.accept(post(vec![resolved(1, 90, 99)]), policy(&["slack"])).await.unwrap();
+    assert_eq!(bench.told("slack").await, Some(Kind::Resolved));
+    assert_eq!(bench.ledger().await.pending, 0, "nobody would ever send it");
 }
 
 #[tokio::test]

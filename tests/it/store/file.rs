@@ -11,7 +11,7 @@ use tidewatch::alert::{Kind, Post, Quarantined};
 use tidewatch::clock::Clock;
 use tidewatch::store::{Settlement, StoreError, lock, restore};
 
-use super::{Bench, MINUTE, OPEN};
+use super::{Bench, LEASE, MINUTE, OPEN};
 use crate::support::alerts::{at, firing, labelled, policy, post, resolved};
 use crate::support::eventually;
 
@@ -249,6 +249,37 @@ async fn history_is_let_go_after_400_days_and_dead_letters_are_not() {
     bench.tick().await;
     assert_eq!(rows(), [2, 2, 3, 2, 1], "the open one and the one with a dead letter stay, and so does their group");
     assert_eq!(bench.store.ledger().await.unwrap().due, 5, "the ledger counts what was");
+}
+
+#[tokio::test]
+async fn an_alert_that_was_held_does_not_wait_for_what_cannot_be_let_go() {
+    let bench = Bench::new(&["slack"]);
+    bench.accept(vec![firing(1, 90)]).await;
+    bench.accept(vec![resolved(1, 90, 95)]).await;
+    bench.deliver("slack").await;
+    bench.clock.advance(MINUTE * 60 * 24 * 401);
+    let stuck = "CREATE TRIGGER stuck BEFORE DELETE ON incident BEGIN SELECT raise(ABORT, 'stuck'); END";
+    Connection::open(file(bench.path())).unwrap().execute_batch(stuck).unwrap();
+    assert_eq!(bench.accept(vec![firing(1, 90)]).await.held, 1);
+    bench.clock.advance(MINUTE);
+    bench.tick().await;
+    assert_eq!(number(bench.path(), "SELECT count(*) FROM episode"), 2, "nothing was let go");
+    assert_eq!(bench.store.incidents(true, 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn messages_that_cannot_be_read_are_given_back_at_once() {
+    let bench = Bench::new(&["slack"]);
+    bench.accept(vec![firing(1, 90)]).await;
+    let labels = |to| {
+        let change = format!("UPDATE episode SET labels = {to}");
+        Connection::open(file(bench.path())).unwrap().execute_batch(&change).unwrap();
+    };
+    labels("'{' || labels");
+    bench.store.claim("slack", 10, LEASE).await.unwrap_err();
+    labels("substr(labels, 2)");
+    let delivery = bench.claim_one("slack").await;
+    assert!(!delivery.maybe_duplicate, "nobody has sent it");
 }
 
 #[tokio::test]

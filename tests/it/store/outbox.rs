@@ -5,7 +5,7 @@ use tidewatch::alert::Kind;
 use tidewatch::store::{Change, OutboxFilter, RowState, Settlement, Subject};
 
 use super::{Bench, LEASE, MINUTE};
-use crate::support::alerts::{at, firing, labelled, resolved};
+use crate::support::alerts::{at, firing, labelled, policy, resolved};
 
 fn retry(second: i64, ambiguous: bool) -> Settlement {
     Settlement::Retry { at: at(second), error: "refused".to_owned(), ambiguous }
@@ -182,6 +182,30 @@ async fn a_discarded_message_is_never_sent() {
     assert_eq!(bench.ledger().await.discarded, 2);
     bench.accept(vec![resolved(1, 90, 99)]).await;
     assert_eq!(bench.told("slack").await, Some(Kind::Resolved), "the story goes on");
+}
+
+#[tokio::test]
+async fn unsent_messages_of_a_channel_that_is_gone_are_dead_and_come_back_with_it() {
+    let mut bench = Bench::new(&["slack", "mail"]);
+    bench.accept(vec![firing(1, 90), labelled(firing(2, 90), "cause", "other")]).await;
+    let held = bench.store.claim("mail", 1, LEASE).await.unwrap().remove(0);
+    let both = std::mem::replace(&mut bench.policy, policy(&["slack"]));
+
+    bench.tick().await;
+    let ledger = bench.ledger().await;
+    assert_eq!((ledger.dead, ledger.pending), (1, 3), "what the old worker holds is still its own");
+    assert_eq!(bench.settle(&held, retry(101, false)).await, Change::Done);
+    bench.tick().await;
+    assert_eq!(bench.ledger().await.dead, 2, "and is given up after it");
+    assert_eq!(bench.claim("slack").await.len(), 2, "a channel that is there loses nothing");
+
+    let filter = OutboxFilter { channel: Some("mail".to_owned()), ..OutboxFilter::default() };
+    let rows = bench.store.outbox(filter).await.unwrap();
+    assert!(rows.iter().all(|row| row.error.as_deref() == Some("the channel is no longer configured")), "{rows:?}");
+    bench.policy = both;
+    assert_eq!(bench.store.replay(held.id, "local", "it is back").await.unwrap(), Change::Done);
+    bench.tick().await;
+    assert_eq!(bench.claim_one("mail").await.id, held.id);
 }
 
 #[tokio::test]
