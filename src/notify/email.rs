@@ -113,6 +113,9 @@ struct Progress {
 /// Rows remembered at a time; a row beyond them costs a second copy at worst.
 const ROWS: usize = 1_000;
 
+/// A server that does not say goodbye is left after this.
+const GOODBYE: Duration = Duration::from_secs(1);
+
 /// How each recipient fared.
 type Answers = Vec<(String, Result<(), SendError>)>;
 
@@ -144,8 +147,13 @@ impl Email {
         Ok(mail.multipart(body).map_err(|error| invalid(error.to_string()))?.formatted())
     }
 
-    /// The whole dialogue with the server. `at_end` says that the message's end may have been sent.
-    async fn dialogue(&self, mail: &[u8], to: &[&Mailbox], at_end: &AtomicBool) -> Result<Answers, SendError> {
+    /// The dialogue with the server but for the goodbye. `at_end` says that the message's end may have been sent.
+    async fn dialogue(
+        &self,
+        mail: &[u8],
+        to: &[&Mailbox],
+        at_end: &AtomicBool,
+    ) -> Result<(Answers, AsyncSmtpConnection), SendError> {
         let mut connection = self.connect().await?;
         let from = Mail::new(Some(self.from.email.clone()), Vec::new());
         connection.command(from).await.map_err(|error| failed("MAIL FROM", &error))?;
@@ -167,9 +175,7 @@ impl Email {
             })?;
             at_end.store(false, Ordering::Relaxed);
         }
-        // The message is taken: how the goodbye ends changes nothing.
-        drop(connection.quit().await);
-        Ok(answers)
+        Ok((answers, connection))
     }
 
     /// An encrypted and authenticated connection, or whatever the configuration allows.
@@ -258,15 +264,19 @@ impl Notifier for Email {
         };
         let to: Vec<&Mailbox> = self.to.iter().filter(open).collect();
         let at_end = AtomicBool::new(false);
-        let answers = match tokio::time::timeout(self.timeout, self.dialogue(&mail, &to, &at_end)).await {
-            Ok(answers) => answers?,
+        let (answers, mut connection) = match tokio::time::timeout(self.timeout, self.dialogue(&mail, &to, &at_end)).await
+        {
+            Ok(done) => done?,
             Err(_) if at_end.load(Ordering::Relaxed) => return Err(lost("too late")),
             Err(_) => {
                 let what = format!("not done within {:?}", self.timeout);
                 return Err(SendError { retry: Retry::Later, reason: "timeout", what });
             }
         };
-        self.concluded(delivery.id, answers)?;
+        let outcome = self.concluded(delivery.id, answers);
+        // What became of the message is known: how the goodbye ends changes nothing.
+        drop(tokio::time::timeout(GOODBYE, connection.quit()).await);
+        outcome?;
         // A notice begins no thread.
         let first = letter.root.is_none() && delivery.incident.is_some();
         Ok(first.then(|| serde_json::to_string(&letter.as_root()).ok()).flatten())

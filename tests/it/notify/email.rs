@@ -101,6 +101,14 @@ async fn each_step_of_a_mail_says_what_follows() {
 }
 
 #[tokio::test]
+async fn a_server_that_says_no_goodbye_has_the_mail_all_the_same() {
+    let server = ScriptedMail::start(BTreeMap::from([("QUIT", "hang")])).await;
+    let section = mail(&format!("smtp://{}?tls=none", server.address), "").replace("20s", "5s");
+    assert!(channel(&section, &deps("02:49")).notifier.send(&opened()).await.unwrap().is_some());
+    assert_eq!(server.heard().last().unwrap(), "QUIT", "it is said goodbye to");
+}
+
+#[tokio::test]
 async fn one_recipients_refusal_is_not_the_others() {
     let script = BTreeMap::from([("RCPT TO:<b@ops.test>", "550 no such user")]);
     let server = ScriptedMail::start(script).await;
