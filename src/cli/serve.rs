@@ -13,11 +13,12 @@ use crate::telemetry;
 /// Two threads serve all: the work is short, and each thread has its share of memory.
 const WORKERS: usize = 2;
 
-/// A thread in a system call that never returns is not waited for.
+/// A thread in a system call that never returns is not waited for, nor is a log that nobody reads.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
 pub(super) fn run(context: &Context) -> Result<ExitCode, Failure> {
     let validated = context.settings()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
     let log = &validated.settings.log;
     let level = telemetry::logging(log.format, &log.level).map_err(anyhow::Error::new)?;
     validated.warn();
@@ -27,9 +28,9 @@ pub(super) fn run(context: &Context) -> Result<ExitCode, Failure> {
         clock: Clock::system(),
         log_level: Some(level),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
     let outcome = runtime.block_on(serve(start, validated));
     runtime.shutdown_timeout(LAST_WAIT);
+    telemetry::flush(LAST_WAIT);
     outcome
 }
 

@@ -159,7 +159,8 @@ impl Worker {
                     let what = format!("cut off after {limit:?}");
                     Err(SendError { retry: Retry::Ambiguous, reason: "timeout", what })
                 }
-                Err(panic) => Err(SendError { retry: Retry::Later, reason: "panic", what: panic.to_string() }),
+                // It may have come after the message was on its way.
+                Err(panic) => Err(SendError { retry: Retry::Ambiguous, reason: "panic", what: panic.to_string() }),
             };
             (delivery, outcome)
         }

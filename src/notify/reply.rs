@@ -26,6 +26,8 @@ pub(crate) fn refused(answer: &Answer, now: Timestamp, what: &str) -> SendError 
             (after(&answer.headers, now), "unavailable")
         }
         StatusCode::REQUEST_TIMEOUT => (Retry::Later, "timeout"),
+        // A proxy's word: whoever stands behind it may have the message.
+        StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => (Retry::Ambiguous, "no_answer"),
         status if status.is_server_error() => (Retry::Later, "server_error"),
         // A redirect is not followed: it would carry the message, and its credentials, where nobody configured it to.
         status if status.is_redirection() => (Retry::Never, "redirect"),

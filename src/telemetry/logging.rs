@@ -1,11 +1,14 @@
 //! Logs: `tracing` to standard error.
 
 use std::io::IsTerminal as _;
+use std::time::Duration;
 
 use tracing_subscriber::filter::{ParseError, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, Registry, fmt, reload};
+
+use super::lines;
 
 /// How a line of the log is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, clap::ValueEnum)]
@@ -36,23 +39,33 @@ pub enum LoggingError {
     /// The process has a log already, or no longer.
     #[error("the log can be set up once in a process: {0}")]
     State(String),
+    /// The thread that writes it.
+    #[error("the log's thread cannot be started: {0}")]
+    Thread(std::io::Error),
 }
 
-/// Starts logging to standard error; called once, by `main`. `level` is one for all, or several separated by commas, for
-/// all and for modules: `warn,tidewatch::store=debug`.
+/// Starts logging to standard error; called once, by the server, which calls [`flush`] at its end. `level` is one for
+/// all, or several separated by commas, for all and for modules: `warn,tidewatch::store=debug`.
 ///
 /// # Errors
-/// The level cannot be read, or the process logs already.
+/// The level cannot be read, the process logs already, or the system refuses a thread.
 pub fn logging(format: LogFormat, level: &str) -> Result<LogLevel, LoggingError> {
     let (filter, handle) = reload::Layer::new(targets(level)?);
-    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = fmt::layer().with_writer(|| &lines::STDERR);
     let lines = match format {
         LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
     let subscriber = tracing_subscriber::registry().with(lines.with_filter(filter));
     subscriber.try_init().map_err(|error| LoggingError::State(error.to_string()))?;
+    lines::STDERR.write_to(std::io::stderr()).map_err(LoggingError::Thread)?;
     Ok(LogLevel(handle))
+}
+
+/// Waits until the log is written, `limit` at the longest: somebody may have stopped reading it.
+pub fn flush(limit: Duration) {
+    // Nobody is left to be told.
+    let _written = lines::STDERR.flush(limit);
 }
 
 impl LogLevel {

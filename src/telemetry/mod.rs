@@ -1,6 +1,7 @@
 //! Logs and the program's own counters: `tracing` to standard error, and one registry of the `prometheus` crate that is
 //! passed in, never global.
 
+mod lines;
 mod logging;
 mod process;
 
@@ -14,7 +15,7 @@ use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeV
 
 use crate::metrics::{Batch, Desc, Histogram, Kind};
 
-pub use logging::{LogFormat, LogLevel, LoggingError, check_level, logging};
+pub use logging::{LogFormat, LogLevel, LoggingError, check_level, flush, logging};
 
 static BUILD_INFO: Desc =
     Desc::gauge("tidewatch_build_info", "Always 1; the labels tell what is running.", &["version", "revision"]);
@@ -61,10 +62,11 @@ impl Telemetry {
         })
     }
 
-    /// Pushes every family of the registry, the build's and the process's.
+    /// Pushes every family of the registry, the build's, the log's and the process's.
     pub fn collect(&self, batch: &mut Batch) {
         let revision = option_env!("TIDEWATCH_REVISION").unwrap_or_default();
         batch.push(&BUILD_INFO, &[env!("CARGO_PKG_VERSION"), revision], 1.0);
+        lines::STDERR.collect(batch);
         process::collect(self.started, batch);
         for family in self.registry.gather() {
             push(&family, batch);
@@ -79,7 +81,7 @@ impl Telemetry {
 
     /// The families that exist without a registry.
     pub fn descs() -> Vec<&'static Desc> {
-        [&BUILD_INFO].into_iter().chain(process::DESCS).collect()
+        [&BUILD_INFO, &lines::DROPPED].into_iter().chain(process::DESCS).collect()
     }
 
     #[expect(

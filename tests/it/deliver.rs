@@ -305,7 +305,7 @@ async fn a_panic_costs_one_attempt() {
     house.act(Act::Panic);
     house.outbox.add(message(1, 1), true);
     let settlement = house.until_settled(1, 1).await;
-    assert!(matches!(&settlement, Settlement::Retry { ambiguous: false, error, .. } if error.contains("panic")));
+    assert!(matches!(&settlement, Settlement::Retry { ambiguous: true, error, .. } if error.contains("panic")));
     house.clock.advance(Duration::from_secs(3));
     assert!(matches!(house.until_settled(1, 2).await, Settlement::Delivered { .. }));
 }

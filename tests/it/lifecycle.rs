@@ -1,5 +1,6 @@
 //! The server from its first line to its last: what it says, becomes ready, reloads, and ends.
 
+mod log;
 mod reload;
 
 use std::sync::Arc;

@@ -87,7 +87,9 @@ async fn every_http_status_is_success_retry_or_neither() {
                     assert_eq!(pause, Duration::from_secs(10), "{name}");
                     no_secret(&error);
                 }
-                (408 | 500..=599, Err((Retry::Later, error))) | (300..=407 | 409..=499, Err((Retry::Never, error))) => {
+                (502 | 504, Err((Retry::Ambiguous, error)))
+                | (408 | 500 | 501 | 503 | 505..=599, Err((Retry::Later, error)))
+                | (300..=407 | 409..=499, Err((Retry::Never, error))) => {
                     no_secret(&error);
                 }
                 (status, other) => panic!("{name}: {status} became {other:?}"),

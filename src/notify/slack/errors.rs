@@ -20,7 +20,8 @@ pub(super) fn webhook(answer: &Answer, now: Timestamp) -> Result<(), SendError> 
     if body.trim() == "ok" || said || nothing_to_say {
         return Ok(());
     }
-    Err(SendError { retry: Retry::Later, reason: "unexpected", what: "answered something else than `ok`".into() })
+    let what = "answered something else than `ok`".into();
+    Err(SendError { retry: Retry::Ambiguous, reason: "unexpected", what })
 }
 
 /// What the Web API answered.
@@ -76,7 +77,9 @@ fn of_word(error: &str, answer: &Answer, now: Timestamp) -> CallError {
         | "invalid_arguments"
         | "too_many_attachments" => (Retry::Never, "refused"),
         restricted if restricted.starts_with("restricted_action") => (Retry::Never, "unauthorized"),
-        "internal_error" | "fatal_error" | "service_unavailable" | "request_timeout" => (Retry::Later, "server_error"),
+        // "It's possible some aspect of the operation succeeded before the error was raised."
+        "internal_error" | "fatal_error" => (Retry::Ambiguous, "server_error"),
+        "service_unavailable" | "request_timeout" => (Retry::Later, "server_error"),
         // A word that Slack has added since: nothing is given up for not knowing it.
         _ => (Retry::Later, "unexpected"),
     };

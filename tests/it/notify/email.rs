@@ -101,6 +101,14 @@ async fn each_step_of_a_mail_says_what_follows() {
 }
 
 #[tokio::test]
+async fn a_server_that_says_no_goodbye_has_the_mail_all_the_same() {
+    let server = ScriptedMail::start(BTreeMap::from([("QUIT", "hang")])).await;
+    let section = mail(&format!("smtp://{}?tls=none", server.address), "").replace("20s", "5s");
+    assert!(channel(&section, &deps("02:49")).notifier.send(&opened()).await.unwrap().is_some());
+    assert_eq!(server.heard().last().unwrap(), "QUIT", "it is said goodbye to");
+}
+
+#[tokio::test]
 async fn one_recipients_refusal_is_not_the_others() {
     let script = BTreeMap::from([("RCPT TO:<b@ops.test>", "550 no such user")]);
     let server = ScriptedMail::start(script).await;
@@ -110,11 +118,17 @@ async fn one_recipients_refusal_is_not_the_others() {
     let script = BTreeMap::from([("RCPT TO:<b@ops.test>", "450 greylisted")]);
     let server = ScriptedMail::start(script).await;
     let one = channel(&mail(&format!("smtp://{}?tls=none", server.address), ""), &deps("02:49"));
+    let asked = || server.heard().into_iter().filter(|line| line.starts_with("RCPT TO:<a@")).count();
     for _ in 0..2 {
-        assert_eq!(one.notifier.send(&opened()).await.unwrap_err().retry, Retry::Later);
+        // After a restart it would go to both again, and must say so.
+        assert_eq!(one.notifier.send(&opened()).await.unwrap_err().retry, Retry::Ambiguous);
     }
-    let asked = server.heard().into_iter().filter(|line| line.starts_with("RCPT TO:<a@")).count();
-    assert_eq!(asked, 1);
+    assert_eq!(asked(), 1);
+    // Each test is a mail of its own, although none of them has a row.
+    for sequence in 1..=2 {
+        one.notifier.send(&Delivery { id: 0, sequence, ..notice() }).await.unwrap_err();
+    }
+    assert_eq!(asked(), 3);
 }
 
 #[tokio::test]

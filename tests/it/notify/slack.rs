@@ -27,11 +27,13 @@ async fn slacks_words_decide() {
         "restricted_action_read_only_channel",
         "missing_scope",
     ];
-    let later = ["internal_error", "fatal_error", "service_unavailable", "request_timeout", "a_word_of_tomorrow"];
+    let ambiguous = ["internal_error", "fatal_error"];
+    let later = ["service_unavailable", "request_timeout", "a_word_of_tomorrow"];
     let after = ["ratelimited", "rate_limited", "message_limit_exceeded"];
     let slack = SlackStub::start().await;
     let channel = channel(&format!("[slack.ops]\n{}", slack.bot()), &deps("02:49"));
     let expected = never.iter().map(|word| (word, Retry::Never));
+    let expected = expected.chain(ambiguous.iter().map(|word| (word, Retry::Ambiguous)));
     let expected = expected.chain(later.iter().map(|word| (word, Retry::Later)));
     for (word, retry) in expected.chain(after.iter().map(|word| (word, Retry::After(Duration::from_secs(10))))) {
         slack.error("chat.postMessage", word);
@@ -51,7 +53,7 @@ async fn slacks_words_decide() {
     slack.fault("canaryhook", Reply::status(500, "rollup_error"));
     assert_eq!(hook.notifier.send(&opened()).await.unwrap_err().retry, Retry::Later);
     slack.fault("canaryhook", Reply::status(200, "<html>log in to the proxy</html>"));
-    assert_eq!(hook.notifier.send(&opened()).await.unwrap_err().retry, Retry::Later);
+    assert_eq!(hook.notifier.send(&opened()).await.unwrap_err().retry, Retry::Ambiguous);
 }
 
 #[tokio::test]
