@@ -92,7 +92,7 @@ async fn watchdog(State(api): State<Arc<Api>>, intake: Intake, RawQuery(query): 
     answer(&api, &intake, query.as_deref(), body, true).await
 }
 
-async fn answer(api: &Api, intake: &Intake, query: Option<&str>, body: Body, is_watchdog: bool) -> Response {
+async fn answer(api: &Arc<Api>, intake: &Intake, query: Option<&str>, body: Body, is_watchdog: bool) -> Response {
     let began = Instant::now();
     let (source, label) = name(api, query.unwrap_or_default());
     let response = match take(api, intake, &source, body, is_watchdog).await {
@@ -120,33 +120,27 @@ fn name(api: &Api, query: &str) -> (String, String) {
     }
 }
 
-async fn take(api: &Api, intake: &Intake, source: &str, body: Body, is_watchdog: bool) -> Result<Counts, Refusal> {
-    let store = api.store.as_ref().ok_or_else(Refusal::no_store)?;
+async fn take(api: &Arc<Api>, intake: &Intake, source: &str, body: Body, is_watchdog: bool) -> Result<Counts, Refusal> {
+    let store = api.store.clone().ok_or_else(Refusal::no_store)?;
     let mut read = Read::new(api);
     let outcome = read.all(intake.open(body, MOST_BODY)).await?;
-    let kept = async {
-        let _permit = intake.permit().await?;
-        match outcome.and_then(|()| read.parser.finish(source)) {
-            Ok(post) => keep(api, store.as_ref(), source, post, is_watchdog).await,
-            Err(broken) => Err(quarantine(api, store.as_ref(), source, read.head, broken).await?),
-        }
-    };
-    // What is committed after this is a repeat when it comes again.
     let late = |_| Refusal::busy("the store takes too long");
-    let counts = tokio::time::timeout(PATIENCE, kept).await.map_err(late)??;
-    for (result, count) in results(&counts) {
-        api.gate.alerts.with_label_values(&[result]).inc_by(count);
-    }
-    if counts.truncated > 0 {
-        let why = "`max_alerts` of its receiver should be 0, or the post is beyond what is taken";
-        tracing::warn!(
-            source,
-            missing = counts.truncated,
-            why,
-            "a post came without some of its alerts: nobody is told"
-        );
-    }
-    Ok(counts)
+    tokio::time::timeout(PATIENCE, async {
+        let _permit = intake.permit().await?;
+        // Only the waiting ends after that time: the post is in the store's queue, so its bytes are still taken, and
+        // what is committed is counted. It is a repeat when it comes again.
+        let (at_work, source) = (Arc::clone(api), source.to_owned());
+        let kept = api.tasks.spawn("intake", async move {
+            let Read { parser, head, taken: _taken, .. } = read;
+            match outcome.and_then(|()| parser.finish(&source)) {
+                Ok(post) => keep(&at_work, store.as_ref(), &source, post, is_watchdog).await,
+                Err(broken) => Err(quarantine(&at_work, store.as_ref(), &source, head, broken).await?),
+            }
+        });
+        kept.await.unwrap_or_else(|panicked| Err(Refusal::busy(panicked.to_string())))
+    })
+    .await
+    .map_err(late)?
 }
 
 async fn keep(
@@ -164,7 +158,20 @@ async fn keep(
     if is_watchdog {
         return Ok(Counts::default());
     }
-    Ok(store.accept(post, api.policy()).await?.counts)
+    let counts = store.accept(post, api.policy()).await?.counts;
+    for (result, count) in results(&counts) {
+        api.gate.alerts.with_label_values(&[result]).inc_by(count);
+    }
+    if counts.truncated > 0 {
+        let why = "`max_alerts` of its receiver should be 0, or the post is beyond what is taken";
+        tracing::warn!(
+            source,
+            missing = counts.truncated,
+            why,
+            "a post came without some of its alerts: nobody is told"
+        );
+    }
+    Ok(counts)
 }
 
 /// Keeps what could not be understood, and says why it is refused: the peer would send the same again.

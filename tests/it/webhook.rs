@@ -2,6 +2,7 @@
 //! never can.
 
 mod trouble;
+mod waiting;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
