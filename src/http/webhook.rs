@@ -25,8 +25,9 @@ use crate::telemetry::Telemetry;
 
 /// The longest body that is read. One group of 20 000 alerts is 12 MB.
 const MOST_BODY: u64 = 64 << 20;
-/// All bodies together that wait for the store: beyond it, 503.
-const MOST_WAITING: usize = 96 << 20;
+/// All posts together that are read or wait for the store, in bytes of memory: beyond it, 503. The longest body with the
+/// most that [`Limits`] lets its alerts take fits when it is alone.
+const MOST_WAITING: usize = 200 << 20;
 /// How long a post waits for its turn and the store. Alertmanager waits for 10 s at least, reading the body included.
 const PATIENCE: Duration = Duration::from_millis(4_500);
 /// How much of a body that could not be understood is kept.
@@ -215,12 +216,14 @@ impl Read {
                 }
                 Err(error @ (BodyError::TooSlow | BodyError::Broken)) => return Err(Refusal::busy(error.to_string())),
             };
-            let permits = u32::try_from(chunk.len()).unwrap_or(u32::MAX);
-            let taken = Arc::clone(&self.budget).try_acquire_many_owned(permits);
-            self.taken.push(taken.map_err(|_| Refusal::busy("too many bytes wait to be stored"))?);
             let room = KEPT.saturating_sub(self.head.len()).min(chunk.len());
             self.head.extend_from_slice(chunk.get(..room).unwrap_or_default());
-            if let Err(broken) = self.parser.push(&chunk) {
+            let before = self.parser.memory();
+            let pushed = self.parser.push(&chunk);
+            let permits = u32::try_from(chunk.len() + self.parser.memory() - before).unwrap_or(u32::MAX);
+            let taken = Arc::clone(&self.budget).try_acquire_many_owned(permits);
+            self.taken.push(taken.map_err(|_| Refusal::busy("too many bytes wait to be stored"))?);
+            if let Err(broken) = pushed {
                 return Ok(Err(broken));
             }
         }
