@@ -167,11 +167,11 @@ impl Parser {
 }
 
 impl Post {
-    /// Takes the Watchdog's alerts out: they say that the pipeline lives, and open no incident.
-    pub fn take_watchdogs(&mut self) -> usize {
-        let before = self.alerts.len();
-        self.alerts.retain(|alert| alert.name() != "Watchdog");
-        before - self.alerts.len()
+    /// Takes the Watchdog's alerts out: they say that the pipeline lives, and open no incident. Whether one fires.
+    pub fn take_watchdogs(&mut self, is_watchdog: impl Fn(&Alert) -> bool) -> bool {
+        let (watchdogs, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.alerts).into_iter().partition(is_watchdog);
+        self.alerts = others;
+        watchdogs.iter().any(|watchdog| watchdog.firing)
     }
 }
 
@@ -395,6 +395,8 @@ mod tests {
     fn watchdogs_are_taken_out() {
         let body = r#"{"alerts":[{"status":"firing","labels":{"alertname":"Watchdog"}},{"status":"firing","labels":{"alertname":"X"}}]}"#;
         let mut post = parse(body).unwrap();
-        assert_eq!((post.take_watchdogs(), post.alerts.len()), (1, 1));
+        let is_watchdog = |alert: &Alert| alert.name() == "Watchdog";
+        assert_eq!((post.take_watchdogs(is_watchdog), post.alerts.len()), (true, 1));
+        assert_eq!((post.take_watchdogs(is_watchdog), post.alerts.len()), (false, 1));
     }
 }

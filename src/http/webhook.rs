@@ -19,7 +19,7 @@ use super::limit::{BodyError, Intake};
 use super::refusal::Refusal;
 use crate::alert::splitter::Broken;
 use crate::alert::webhook::{Limits, Parser};
-use crate::alert::{Counts, Post, Quarantined};
+use crate::alert::{Counts, Post, Quarantined, Severity};
 use crate::store::Store;
 use crate::telemetry::Telemetry;
 
@@ -93,10 +93,10 @@ async fn watchdog(State(api): State<Arc<Api>>, intake: Intake, RawQuery(query): 
     answer(&api, &intake, query.as_deref(), body, true).await
 }
 
-async fn answer(api: &Arc<Api>, intake: &Intake, query: Option<&str>, body: Body, is_watchdog: bool) -> Response {
+async fn answer(api: &Arc<Api>, intake: &Intake, query: Option<&str>, body: Body, watchdogs: bool) -> Response {
     let began = Instant::now();
     let (source, label) = name(api, query.unwrap_or_default());
-    let response = match take(api, intake, &source, body, is_watchdog).await {
+    let response = match take(api, intake, &source, body, watchdogs).await {
         Ok(counts) => {
             let accepted = counts.received - counts.repeated - counts.quarantined - counts.truncated;
             let body = json!({ "status": "ok", "accepted": accepted, "duplicates": counts.repeated, "counts": counts });
@@ -121,7 +121,7 @@ fn name(api: &Api, query: &str) -> (String, String) {
     }
 }
 
-async fn take(api: &Arc<Api>, intake: &Intake, source: &str, body: Body, is_watchdog: bool) -> Result<Counts, Refusal> {
+async fn take(api: &Arc<Api>, intake: &Intake, source: &str, body: Body, watchdogs: bool) -> Result<Counts, Refusal> {
     let store = api.store.clone().ok_or_else(Refusal::no_store)?;
     let mut read = Read::new(api);
     let outcome = read.all(intake.open(body, MOST_BODY)).await?;
@@ -134,7 +134,7 @@ async fn take(api: &Arc<Api>, intake: &Intake, source: &str, body: Body, is_watc
         let kept = api.tasks.spawn("intake", async move {
             let Read { parser, head, taken: _taken, .. } = read;
             match outcome.and_then(|()| parser.finish(&source)) {
-                Ok(post) => keep(&at_work, store.as_ref(), &source, post, is_watchdog).await,
+                Ok(post) => keep(&at_work, store.as_ref(), &source, post, watchdogs).await,
                 Err(broken) => Err(quarantine(&at_work, store.as_ref(), &source, head, broken).await?),
             }
         });
@@ -144,22 +144,16 @@ async fn take(api: &Arc<Api>, intake: &Intake, source: &str, body: Body, is_watc
     .map_err(late)?
 }
 
-async fn keep(
-    api: &Api,
-    store: &dyn Store,
-    source: &str,
-    mut post: Post,
-    is_watchdog: bool,
-) -> Result<Counts, Refusal> {
-    let alive = post.alerts.iter().any(|alert| alert.firing && (is_watchdog || alert.name() == "Watchdog"));
+async fn keep(api: &Api, store: &dyn Store, source: &str, mut post: Post, watchdogs: bool) -> Result<Counts, Refusal> {
+    let policy = api.policy();
+    // A route for the Watchdog may have taken others along: those are alerts as anywhere.
+    let alive = post.take_watchdogs(|alert| {
+        alert.name() == "Watchdog" || (watchdogs && policy.severity(&alert.labels) == Severity::None)
+    });
     if alive {
         store.watchdog(source).await?;
     }
-    post.take_watchdogs();
-    if is_watchdog {
-        return Ok(Counts::default());
-    }
-    let counts = store.accept(post, api.policy()).await?.counts;
+    let counts = store.accept(post, policy).await?.counts;
     for (result, count) in results(&counts) {
         api.gate.alerts.with_label_values(&[result]).inc_by(count);
     }
