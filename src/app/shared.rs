@@ -115,13 +115,16 @@ impl Shared {
             protect_metrics: settings.access.protect_metrics,
             external_url: settings.external_url.clone(),
         };
-        let level = settings.log.level.clone();
+        let (level, zone) = (settings.log.level.clone(), validated.zone.clone());
         // Last of what can fail: it is undone by nothing, and changes nothing else.
         let generation = Generation::build(validated, &self.parts).map_err(|error| format!("{error:#}"))?;
-        if let Some(handle) = &self.log_level {
-            handle.set(&level).map_err(|error| error.to_string())?;
+        if let Some(handle) = &self.log_level
+            && let Err(error) = handle.set(&level)
+        {
+            // It can be read, so the log itself is gone: no reason to stop half-way.
+            tracing::error!(%error, "the log's level stays as it was");
         }
-        self.front.replace_access(access);
+        self.front.replace(access, zone);
         let generation = Arc::new(generation);
         generation.start(&self.parts);
         *self.generation.write().unwrap_or_else(PoisonError::into_inner) = generation;

@@ -29,7 +29,7 @@ pub struct Front {
     throttle: Throttle,
     said: Mutex<Option<Instant>>,
     pub(super) intake: Intake,
-    pub(super) zone: TimeZone,
+    zone: RwLock<TimeZone>,
     pub(super) scrapes: ScrapeMeters,
     requests: IntCounterVec,
     panics: IntCounterVec,
@@ -65,7 +65,7 @@ impl Front {
             throttle: Throttle::default(),
             said: Mutex::new(None),
             intake: Intake::new(work),
-            zone,
+            zone: RwLock::new(zone),
             scrapes: ScrapeMeters::new(telemetry),
             requests,
             panics,
@@ -73,9 +73,15 @@ impl Front {
         }
     }
 
-    /// Takes a reloaded configuration's word on access.
-    pub fn replace_access(&self, access: Access) {
+    /// Takes a reloaded configuration's word on access, and on where people read times.
+    pub fn replace(&self, access: Access, zone: TimeZone) {
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(access.into());
+        *self.zone.write().unwrap_or_else(PoisonError::into_inner) = zone;
+    }
+
+    /// Where people read times.
+    pub(super) fn zone(&self) -> TimeZone {
+        self.zone.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn rules(&self) -> Arc<Rules> {

@@ -76,7 +76,7 @@ async fn index(State(api): State<Arc<Api>>, Extension(front): Extension<Arc<Fron
         .map(|it| {
             context! {
                 id => it.id, title => it.title(), severity => it.severity.to_string(),
-                tone => tone(true, it.severity), since => since(it.opened_at, None, now, &front.zone),
+                tone => tone(true, it.severity), since => since(it.opened_at, None, now, &front.zone()),
             }
         })
         .collect();
@@ -105,7 +105,7 @@ async fn incident(
         || words(StatusCode::NOT_FOUND, "No such incident", "It never was, or it is older than what is kept.");
     let Ok(id) = id.parse::<i64>() else { return missing() };
     match store.incident(id).await {
-        Ok(Some(incident)) => page(&View::of(&incident, api.clock.now(), &front.zone)),
+        Ok(Some(incident)) => page(&View::of(&incident, api.clock.now(), &front.zone())),
         Ok(None) => missing(),
         Err(error) => {
             tracing::warn!(%error, "an incident cannot be shown");
