@@ -172,7 +172,11 @@ impl App {
     pub async fn stop(self) -> usize {
         let left = self.shared.parts.tasks.drain(GRACE).await;
         if let Some(store) = &self.shared.parts.store {
-            store.close().await;
+            // Nothing ends a write to a disk that hangs: the program ends all the same.
+            if tokio::time::timeout(GRACE, store.close()).await.is_err() {
+                tracing::error!("the store is still writing: what it has not committed was not answered 200");
+                return left + 1;
+            }
         }
         left
     }
