@@ -33,6 +33,7 @@ mod readiness;
 pub mod settings;
 mod shared;
 mod summary;
+mod writes;
 
 use generation::{Generation, Parts};
 use readiness::Readiness;
@@ -136,6 +137,7 @@ impl App {
         let router = http::router(api, &front, Listener::default());
         drop(tasks.spawn("control", async move { server.run(control, router).await }));
         tick(&shared);
+        writes::watch(&shared);
         drop(listening);
         Ok(Self { shared, addresses, data_dir, _lock: lock })
     }
