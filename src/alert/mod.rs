@@ -125,6 +125,8 @@ pub struct Post {
     pub alerts: Vec<Alert>,
     /// What could not be understood.
     pub quarantined: Vec<Quarantined>,
+    /// How many more there were of those.
+    pub unkept: u64,
 }
 
 /// What became of the alerts of one post, by the ledger's names:

@@ -15,6 +15,8 @@ use super::{Alert, Fingerprint, Labels, Post, Quarantined};
 pub struct Limits {
     /// More alerts in one post than this are counted as truncated.
     pub alerts: usize,
+    /// More bytes of memory than this for the alerts of one post: those beyond are counted as truncated.
+    pub memory: usize,
     /// More labels of an alert than this, in the order of their names, are left out.
     pub labels: usize,
     /// A longer label value, in bytes, is cut, and a hash of the whole is added.
@@ -25,7 +27,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { alerts: 50_000, labels: 128, label: 4 << 10, annotation: 16 << 10 }
+        Self { alerts: 50_000, memory: 128 << 20, labels: 128, label: 4 << 10, annotation: 16 << 10 }
     }
 }
 
@@ -34,6 +36,11 @@ const MOST_NAME: usize = 256;
 /// How much of a piece that could not be understood is kept, and of how many pieces of one post.
 const KEPT: usize = 64 << 10;
 const KEPT_PIECES: usize = 100;
+/// How much is kept, in bytes, of why a piece could not be understood: serde's words repeat what it found.
+const MOST_WHY: usize = 300;
+/// What an alert, and each of its labels and annotations, takes beside its text: 16 bytes on the wire may be 300 here.
+const ALERT_BYTES: usize = 1 << 10;
+const PAIR_BYTES: usize = 128;
 /// The times that an alert may have: others are somebody's broken clock, or a zero value.
 const TIMES: (i64, i64) = (0, 7_258_118_400);
 
@@ -78,14 +85,17 @@ pub struct Parser {
     now: Timestamp,
     alerts: Vec<Alert>,
     quarantined: Vec<Quarantined>,
+    /// Pieces that could not be understood and are not kept.
+    unkept: u64,
     truncated: u64,
+    memory: usize,
 }
 
 impl Parser {
     /// A body that begins to arrive at `now`.
     pub fn new(limits: Limits, now: Timestamp) -> Self {
-        let splitter = Splitter::default();
-        Self { splitter, limits, now, alerts: Vec::new(), quarantined: Vec::new(), truncated: 0 }
+        let (splitter, alerts, quarantined) = <(Splitter, Vec<Alert>, Vec<Quarantined>)>::default();
+        Self { splitter, limits, now, alerts, quarantined, unkept: 0, truncated: 0, memory: 0 }
     }
 
     /// Takes the next piece of the body.
@@ -93,23 +103,34 @@ impl Parser {
     /// # Errors
     /// The body cannot be a webhook's.
     pub fn push(&mut self, chunk: &[u8]) -> Result<(), Broken> {
-        let (limits, now) = (self.limits, self.now);
-        let (alerts, quarantined, truncated) = (&mut self.alerts, &mut self.quarantined, &mut self.truncated);
-        self.splitter.push(chunk, |element| {
-            if alerts.len() + quarantined.len() >= limits.alerts {
+        let Self { splitter, limits, now, alerts, quarantined, unkept, truncated, memory } = self;
+        splitter.push(chunk, |element| {
+            if alerts.len() + quarantined.len() >= limits.alerts || *memory >= limits.memory {
                 *truncated += 1;
                 return;
             }
             let (raw, why) = match element {
                 Element::Refused(why, raw) => (raw, why.to_owned()),
-                Element::Json(raw) => match alert(raw, &limits, now) {
-                    Ok(alert) => return alerts.push(alert),
+                Element::Json(raw) => match alert(raw, limits, *now) {
+                    Ok(alert) => {
+                        *memory += ALERT_BYTES + PAIR_BYTES * (alert.labels.len() + alert.annotations.len());
+                        return alerts.push(alert);
+                    }
                     Err(why) => (raw, why),
                 },
             };
-            let keep = if quarantined.len() < KEPT_PIECES { KEPT } else { 0 };
-            quarantined.push(Quarantined { raw: raw.get(..keep).unwrap_or(raw).to_vec(), why });
+            if quarantined.len() < KEPT_PIECES {
+                let raw = raw.get(..KEPT).unwrap_or(raw).to_vec();
+                quarantined.push(Quarantined { raw, why: cut(&why, MOST_WHY).into_owned() });
+            } else {
+                *unkept += 1;
+            }
         })
+    }
+
+    /// What the alerts take beside the text that came: about as many bytes of memory.
+    pub fn memory(&self) -> usize {
+        self.memory
     }
 
     /// The rest of the body will not come: what was read counts, and what is missing is counted as one truncated alert,
@@ -136,20 +157,21 @@ impl Parser {
             receiver: unquote(&text(envelope.receiver, MOST_NAME).unwrap_or_default()),
             group: identity::hash(envelope.group_key.as_deref().unwrap_or_default()),
             external_url: text(envelope.external_url, self.limits.label).filter(|url| is_http(url)),
-            truncated: self.truncated + envelope.truncated_alerts.unwrap_or(0),
+            truncated: self.truncated.saturating_add(envelope.truncated_alerts.unwrap_or(0)),
             reason: text(envelope.reason, MOST_NAME),
             alerts: self.alerts,
             quarantined: self.quarantined,
+            unkept: self.unkept,
         })
     }
 }
 
 impl Post {
-    /// Takes the Watchdog's alerts out: they say that the pipeline lives, and open no incident.
-    pub fn take_watchdogs(&mut self) -> usize {
-        let before = self.alerts.len();
-        self.alerts.retain(|alert| alert.name() != "Watchdog");
-        before - self.alerts.len()
+    /// Takes the Watchdog's alerts out: they say that the pipeline lives, and open no incident. Whether one fires.
+    pub fn take_watchdogs(&mut self, is_watchdog: impl Fn(&Alert) -> bool) -> bool {
+        let (watchdogs, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.alerts).into_iter().partition(is_watchdog);
+        self.alerts = others;
+        watchdogs.iter().any(|watchdog| watchdog.firing)
     }
 }
 
@@ -279,6 +301,32 @@ mod tests {
         let body = r#"{"alerts":[{"status":"firing","labels":{"a":"1"}},{"status":"firing","labels":{"a":"2"}}],"truncatedAlerts":3}"#;
         let post = parse_with(Limits { alerts: 1, ..Limits::default() }, body).unwrap();
         assert_eq!((post.alerts.len(), post.truncated), (1, 4));
+        // A number that somebody made up does not overflow.
+        let absurd = body.replace(":3}", &format!(":{}}}", u64::MAX));
+        assert_eq!(parse_with(Limits { alerts: 1, ..Limits::default() }, &absurd).unwrap().truncated, u64::MAX);
+    }
+
+    #[test]
+    fn the_memory_of_a_post_is_counted_and_bounded() {
+        let alert = r#"{"status":"firing","labels":{"a":"1","b":"2"}},"#;
+        let body = format!(r#"{{"alerts":[{}null]}}"#, alert.repeat(100));
+        let mut parser =
+            Parser::new(Limits { memory: 50 * (ALERT_BYTES + 2 * PAIR_BYTES), ..Limits::default() }, now());
+        parser.push(body.as_bytes()).unwrap();
+        assert_eq!(parser.memory(), 50 * (ALERT_BYTES + 2 * PAIR_BYTES));
+        let post = parser.finish("default").unwrap();
+        assert_eq!((post.alerts.len(), post.truncated), (50, 51));
+    }
+
+    #[test]
+    fn what_is_kept_of_pieces_that_make_no_sense_is_bounded() {
+        let long = format!("\"{}\"", "ü".repeat(1 << 20));
+        let body = format!(r#"{{"alerts":[{}3]}}"#, format!("{long},").repeat(2) + &"4,".repeat(500));
+        let post = parse(&body).unwrap();
+        assert_eq!((post.quarantined.len(), post.unkept), (KEPT_PIECES, 403));
+        for piece in &post.quarantined {
+            assert!((1..=MOST_WHY).contains(&piece.why.len()) && piece.raw.len() <= KEPT, "{}", piece.why);
+        }
     }
 
     #[test]
@@ -347,6 +395,8 @@ mod tests {
     fn watchdogs_are_taken_out() {
         let body = r#"{"alerts":[{"status":"firing","labels":{"alertname":"Watchdog"}},{"status":"firing","labels":{"alertname":"X"}}]}"#;
         let mut post = parse(body).unwrap();
-        assert_eq!((post.take_watchdogs(), post.alerts.len()), (1, 1));
+        let is_watchdog = |alert: &Alert| alert.name() == "Watchdog";
+        assert_eq!((post.take_watchdogs(is_watchdog), post.alerts.len()), (true, 1));
+        assert_eq!((post.take_watchdogs(is_watchdog), post.alerts.len()), (false, 1));
     }
 }

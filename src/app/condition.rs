@@ -21,7 +21,7 @@ static WATCHDOG: Desc = Desc::gauge(
     "Time since the Watchdog was heard from a source that it was ever heard from.",
     &["source"],
 );
-static UP: Desc = Desc::gauge("tidewatch_store_up", "Whether the store answers.", &[]);
+static UP: Desc = Desc::gauge("tidewatch_store_up", "Whether the store answers and takes writes.", &[]);
 
 /// Every family that this file writes.
 pub(super) const DESCS: [&Desc; 7] = [&PENDING, &OLDEST, &DEAD, &INCIDENTS, &BYTES, &WATCHDOG, &UP];
@@ -39,10 +39,10 @@ pub(super) fn complete(mut condition: Condition, channels: &[String]) -> Conditi
     condition
 }
 
-/// Pushes the condition; without one only that there is none.
-pub(super) fn push(condition: Result<&Condition, &StoreError>, now: Timestamp, batch: &mut Batch) {
-    let Ok(condition) = condition else { return batch.push(&UP, &[], 0.0) };
-    batch.push(&UP, &[], 1.0);
+/// Pushes the condition, and whether the store `writes`; without a condition only that there is none.
+pub(super) fn push(condition: Result<&Condition, &StoreError>, writes: bool, now: Timestamp, batch: &mut Batch) {
+    batch.push(&UP, &[], f64::from(u8::from(writes && condition.is_ok())));
+    let Ok(condition) = condition else { return };
     for queue in &condition.queues {
         batch.push(&PENDING, &[&queue.channel], queue.pending as f64);
         batch.push(&OLDEST, &[&queue.channel], age(queue.oldest, now));
@@ -57,8 +57,12 @@ pub(super) fn push(condition: Result<&Condition, &StoreError>, now: Timestamp, b
     }
 }
 
-/// The services `store` and `channels`.
-pub(super) fn services(condition: Result<&Condition, &StoreError>, now: Timestamp) -> Vec<ServiceState> {
+/// The services `store` and `channels`. `writes` says whether the store takes them, or why not.
+pub(super) fn services(
+    condition: Result<&Condition, &StoreError>,
+    writes: &Result<(), String>,
+    now: Timestamp,
+) -> Vec<ServiceState> {
     let service = |service: &str, state, why: String, next: &str| ServiceState {
         service: service.into(),
         state,
@@ -66,10 +70,10 @@ pub(super) fn services(condition: Result<&Condition, &StoreError>, now: Timestam
         why,
         next: next.into(),
     };
+    let next = "look at the disk under the data folder: space, permissions, whether it is mounted read-only";
     let condition = match condition {
         Ok(condition) => condition,
         Err(error) => {
-            let next = "look at the disk under the data folder: space, permissions, whether it is mounted read-only";
             return vec![
                 service("store", State::Critical, error.to_string(), next),
                 service("channels", State::Unknown, "the store does not answer".into(), next),
@@ -77,8 +81,14 @@ pub(super) fn services(condition: Result<&Condition, &StoreError>, now: Timestam
         }
     };
     let open: u64 = condition.incidents.iter().map(|(_, open)| open).sum();
-    let store = format!("{open} open incidents, {:.1} MiB", condition.bytes as f64 / f64::from(1 << 20));
-    vec![service("store", State::Ok, store, ""), channels(condition, now, service)]
+    let store = match writes {
+        Ok(()) => {
+            let why = format!("{open} open incidents, {:.1} MiB", condition.bytes as f64 / f64::from(1 << 20));
+            service("store", State::Ok, why, "")
+        }
+        Err(why) => service("store", State::Critical, why.clone(), next),
+    };
+    vec![store, channels(condition, now, service)]
 }
 
 fn channels(
@@ -124,7 +134,7 @@ mod tests {
 
     fn states(condition: Result<&Condition, &StoreError>) -> Vec<State> {
         let now = Timestamp::from_second(1_000).unwrap();
-        services(condition, now).iter().map(|service| service.state).collect()
+        services(condition, &Ok(()), now).iter().map(|service| service.state).collect()
     }
 
     #[test]
@@ -139,7 +149,15 @@ mod tests {
     #[test]
     fn a_store_that_does_not_answer_is_a_sample_too() {
         let mut batch = Batch::new();
-        push(Err(&StoreError::Busy), Timestamp::UNIX_EPOCH, &mut batch);
+        push(Err(&StoreError::Busy), true, Timestamp::UNIX_EPOCH, &mut batch);
         assert_eq!(batch.series(), 1);
+    }
+
+    #[test]
+    fn a_store_that_only_reads_is_critical_and_its_queues_still_count() {
+        let now = Timestamp::from_second(1_000).unwrap();
+        let found = services(Ok(&condition(1, 0, Some(600))), &Err("disk full".into()), now);
+        assert_eq!((found[0].state, found[0].why.as_str()), (State::Critical, "disk full"));
+        assert_eq!(found[1].state, State::Critical, "messages wait");
     }
 }

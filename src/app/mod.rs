@@ -32,6 +32,7 @@ mod readiness;
 pub mod settings;
 mod shared;
 mod summary;
+mod writes;
 
 use generation::{Generation, Parts};
 use readiness::Readiness;
@@ -130,6 +131,7 @@ impl App {
         let router = http::router(api, &front, Listener::default());
         drop(tasks.spawn("control", async move { server.run(control, router).await }));
         tick(&shared);
+        writes::watch(&shared);
         drop(listening);
         Ok(Self { shared, addresses, data_dir, _lock: lock })
     }
@@ -166,7 +168,11 @@ impl App {
     pub async fn stop(self) -> usize {
         let left = self.shared.parts.tasks.drain(GRACE).await;
         if let Some(store) = &self.shared.parts.store {
-            store.close().await;
+            // Nothing ends a write to a disk that hangs: the program ends all the same.
+            if tokio::time::timeout(GRACE, store.close()).await.is_err() {
+                tracing::error!("the store is still writing: what it has not committed was not answered 200");
+                return left + 1;
+            }
         }
         left
     }

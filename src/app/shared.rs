@@ -41,6 +41,8 @@ pub(super) struct Shared {
     generation: RwLock<Arc<Generation>>,
     /// Whether the last reload succeeded, and when one last did.
     reloaded: RwLock<(bool, Timestamp)>,
+    /// Whether the store takes writes; if not, why.
+    writes: RwLock<Result<(), String>>,
     /// One reload at a time.
     reloading: tokio::sync::Mutex<()>,
 }
@@ -61,13 +63,22 @@ impl Shared {
     ) -> Self {
         let reloaded = RwLock::new((true, parts.clock.now()));
         let generation = RwLock::new(Arc::new(generation));
-        let reloading = tokio::sync::Mutex::default();
-        Self { parts, front, readiness, flags, log_level, generation, reloaded, reloading }
+        let (writes, reloading) = (RwLock::new(Ok(())), tokio::sync::Mutex::default());
+        Self { parts, front, readiness, flags, log_level, generation, reloaded, writes, reloading }
     }
 
     /// What is in use.
     pub(super) fn generation(&self) -> Arc<Generation> {
         Arc::clone(&self.generation.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What a probe of the store said.
+    pub(super) fn set_writes(&self, writes: Result<(), String>) {
+        *self.writes.write().unwrap_or_else(PoisonError::into_inner) = writes;
+    }
+
+    fn writes(&self) -> Result<(), String> {
+        self.writes.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn condition(&self) -> Option<Result<Condition, StoreError>> {
@@ -88,7 +99,7 @@ impl Shared {
         batch.push(&RELOADED, &[], f64::from(u8::from(successful)));
         batch.push(&RELOADED_AT, &[], at.as_duration().as_secs_f64());
         if let Some(condition) = condition {
-            condition::push(condition.as_ref(), self.parts.clock.now(), &mut batch);
+            condition::push(condition.as_ref(), self.writes().is_ok(), self.parts.clock.now(), &mut batch);
         }
         batch
     }
@@ -107,11 +118,13 @@ impl Shared {
         let (access, zone, level) = (validated.access(), validated.zone.clone(), validated.settings.log.level.clone());
         // Last of what can fail: it is undone by nothing, and changes nothing else.
         let generation = Generation::build(validated, &self.parts).map_err(|error| format!("{error:#}"))?;
-        if let Some(handle) = &self.log_level {
-            handle.set(&level).map_err(|error| error.to_string())?;
+        if let Some(handle) = &self.log_level
+            && let Err(error) = handle.set(&level)
+        {
+            // It can be read, so the log itself is gone: no reason to stop half-way.
+            tracing::error!(%error, "the log's level stays as it was");
         }
-        self.front.replace_access(access);
-        self.front.replace_zone(zone);
+        self.front.replace(access, zone);
         let generation = Arc::new(generation);
         generation.start(&self.parts);
         *self.generation.write().unwrap_or_else(PoisonError::into_inner) = generation;
@@ -162,7 +175,8 @@ impl Control for Shared {
         let mut facts =
             Facts { services: last.services().cloned().collect(), agents: last.agents().cloned().collect() };
         if let Some(condition) = self.condition().await {
-            facts.services.extend(condition::services(condition.as_ref(), self.parts.clock.now()));
+            let (writes, now) = (self.writes(), self.parts.clock.now());
+            facts.services.extend(condition::services(condition.as_ref(), &writes, now));
         }
         facts
     }

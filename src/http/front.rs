@@ -73,16 +73,13 @@ impl Front {
         }
     }
 
-    /// Takes a reloaded configuration's word on access.
-    pub fn replace_access(&self, access: Access) {
+    /// Takes a reloaded configuration's word on access, and on where people read times.
+    pub fn replace(&self, access: Access, zone: TimeZone) {
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(access.into());
-    }
-
-    /// Takes a reloaded configuration's word on where people read times.
-    pub fn replace_zone(&self, zone: TimeZone) {
         *self.zone.write().unwrap_or_else(PoisonError::into_inner) = zone;
     }
 
+    /// Where people read times.
     pub(super) fn zone(&self) -> TimeZone {
         self.zone.read().unwrap_or_else(PoisonError::into_inner).clone()
     }

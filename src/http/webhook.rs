@@ -19,14 +19,15 @@ use super::limit::{BodyError, Intake};
 use super::refusal::Refusal;
 use crate::alert::splitter::Broken;
 use crate::alert::webhook::{Limits, Parser};
-use crate::alert::{Counts, Post, Quarantined};
+use crate::alert::{Counts, Post, Quarantined, Severity};
 use crate::store::Store;
 use crate::telemetry::Telemetry;
 
 /// The longest body that is read. One group of 20 000 alerts is 12 MB.
 const MOST_BODY: u64 = 64 << 20;
-/// All bodies together that wait for the store: beyond it, 503.
-const MOST_WAITING: usize = 96 << 20;
+/// All posts together that are read or wait for the store, in bytes of memory: beyond it, 503. The longest body with the
+/// most that [`Limits`] lets its alerts take fits when it is alone.
+const MOST_WAITING: usize = 200 << 20;
 /// How long a post waits for its turn and the store. Alertmanager waits for 10 s at least, reading the body included.
 const PATIENCE: Duration = Duration::from_millis(4_500);
 /// How much of a body that could not be understood is kept.
@@ -92,10 +93,10 @@ async fn watchdog(State(api): State<Arc<Api>>, intake: Intake, RawQuery(query): 
     answer(&api, &intake, query.as_deref(), body, true).await
 }
 
-async fn answer(api: &Api, intake: &Intake, query: Option<&str>, body: Body, is_watchdog: bool) -> Response {
+async fn answer(api: &Arc<Api>, intake: &Intake, query: Option<&str>, body: Body, watchdogs: bool) -> Response {
     let began = Instant::now();
     let (source, label) = name(api, query.unwrap_or_default());
-    let response = match take(api, intake, &source, body, is_watchdog).await {
+    let response = match take(api, intake, &source, body, watchdogs).await {
         Ok(counts) => {
             let accepted = counts.received - counts.repeated - counts.quarantined - counts.truncated;
             let body = json!({ "status": "ok", "accepted": accepted, "duplicates": counts.repeated, "counts": counts });
@@ -120,20 +121,39 @@ fn name(api: &Api, query: &str) -> (String, String) {
     }
 }
 
-async fn take(api: &Api, intake: &Intake, source: &str, body: Body, is_watchdog: bool) -> Result<Counts, Refusal> {
-    let store = api.store.as_ref().ok_or_else(Refusal::no_store)?;
+async fn take(api: &Arc<Api>, intake: &Intake, source: &str, body: Body, watchdogs: bool) -> Result<Counts, Refusal> {
+    let store = api.store.clone().ok_or_else(Refusal::no_store)?;
     let mut read = Read::new(api);
     let outcome = read.all(intake.open(body, MOST_BODY)).await?;
-    let kept = async {
-        let _permit = intake.permit().await?;
-        match outcome.and_then(|()| read.parser.finish(source)) {
-            Ok(post) => keep(api, store.as_ref(), source, post, is_watchdog).await,
-            Err(broken) => Err(quarantine(api, store.as_ref(), source, read.head, broken).await?),
-        }
-    };
-    // What is committed after this is a repeat when it comes again.
     let late = |_| Refusal::busy("the store takes too long");
-    let counts = tokio::time::timeout(PATIENCE, kept).await.map_err(late)??;
+    tokio::time::timeout(PATIENCE, async {
+        let _permit = intake.permit().await?;
+        // Only the waiting ends after that time: the post is in the store's queue, so its bytes are still taken, and
+        // what is committed is counted. It is a repeat when it comes again.
+        let (at_work, source) = (Arc::clone(api), source.to_owned());
+        let kept = api.tasks.spawn("intake", async move {
+            let Read { parser, head, taken: _taken, .. } = read;
+            match outcome.and_then(|()| parser.finish(&source)) {
+                Ok(post) => keep(&at_work, store.as_ref(), &source, post, watchdogs).await,
+                Err(broken) => Err(quarantine(&at_work, store.as_ref(), &source, head, broken).await?),
+            }
+        });
+        kept.await.unwrap_or_else(|panicked| Err(Refusal::busy(panicked.to_string())))
+    })
+    .await
+    .map_err(late)?
+}
+
+async fn keep(api: &Api, store: &dyn Store, source: &str, mut post: Post, watchdogs: bool) -> Result<Counts, Refusal> {
+    let policy = api.policy();
+    // A route for the Watchdog may have taken others along: those are alerts as anywhere.
+    let alive = post.take_watchdogs(|alert| {
+        alert.name() == "Watchdog" || (watchdogs && policy.severity(&alert.labels) == Severity::None)
+    });
+    if alive {
+        store.watchdog(source).await?;
+    }
+    let counts = store.accept(post, policy).await?.counts;
     for (result, count) in results(&counts) {
         api.gate.alerts.with_label_values(&[result]).inc_by(count);
     }
@@ -147,24 +167,6 @@ async fn take(api: &Api, intake: &Intake, source: &str, body: Body, is_watchdog:
         );
     }
     Ok(counts)
-}
-
-async fn keep(
-    api: &Api,
-    store: &dyn Store,
-    source: &str,
-    mut post: Post,
-    is_watchdog: bool,
-) -> Result<Counts, Refusal> {
-    let alive = post.alerts.iter().any(|alert| alert.firing && (is_watchdog || alert.name() == "Watchdog"));
-    if alive {
-        store.watchdog(source).await?;
-    }
-    post.take_watchdogs();
-    if is_watchdog {
-        return Ok(Counts::default());
-    }
-    Ok(store.accept(post, api.policy()).await?.counts)
 }
 
 /// Keeps what could not be understood, and says why it is refused: the peer would send the same again.
@@ -208,12 +210,14 @@ impl Read {
                 }
                 Err(error @ (BodyError::TooSlow | BodyError::Broken)) => return Err(Refusal::busy(error.to_string())),
             };
-            let permits = u32::try_from(chunk.len()).unwrap_or(u32::MAX);
-            let taken = Arc::clone(&self.budget).try_acquire_many_owned(permits);
-            self.taken.push(taken.map_err(|_| Refusal::busy("too many bytes wait to be stored"))?);
             let room = KEPT.saturating_sub(self.head.len()).min(chunk.len());
             self.head.extend_from_slice(chunk.get(..room).unwrap_or_default());
-            if let Err(broken) = self.parser.push(&chunk) {
+            let before = self.parser.memory();
+            let pushed = self.parser.push(&chunk);
+            let permits = u32::try_from(chunk.len() + self.parser.memory() - before).unwrap_or(u32::MAX);
+            let taken = Arc::clone(&self.budget).try_acquire_many_owned(permits);
+            self.taken.push(taken.map_err(|_| Refusal::busy("too many bytes wait to be stored"))?);
+            if let Err(broken) = pushed {
                 return Ok(Err(broken));
             }
         }

@@ -144,7 +144,8 @@ async fn who_guesses_waits_longer_each_time_and_who_knows_does_not() {
 async fn a_reloaded_token_holds_at_once() {
     let site = guarded(false).await;
     assert_eq!(site.ask("GET", "/", &[RIGHT], "").await.status, 200);
-    site.front.replace_access(Access { token: Some(Secret::new("battery staple")), ..Access::default() });
+    let access = Access { token: Some(Secret::new("battery staple")), ..Access::default() };
+    site.front.replace(access, jiff::tz::TimeZone::UTC);
     assert_eq!(site.ask("GET", "/", &[RIGHT], "").await.status, 401);
     assert_eq!(site.ask("GET", "/", &[WRONG], "").await.status, 200);
 }

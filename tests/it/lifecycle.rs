@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use rusqlite::{Connection, OpenFlags};
 use rustix::process::Signal;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
@@ -104,6 +105,32 @@ async fn it_is_ready_once_everything_is_and_stays_so() {
         // What goes wrong later is told by health: a restart would not help.
         assert_eq!(server.ask("POST", "/webhook/alerts", "no JSON").await.status, 400);
     }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_store_that_takes_no_writes_is_said_to_be_down_until_it_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let server = Program::start(&data, &[]).await;
+    let file = data.join("tidewatch.db");
+    let lock = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
+    lock.busy_timeout(SOON).unwrap();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let ready = async || server.ask("GET", "/-/ready", "").await;
+    eventually("it is not ready", SOON, async || {
+        let reply = ready().await;
+        (reply.status == 503 && reply.text().contains("the store is not up")).then_some(())
+    })
+    .await;
+    assert_eq!(server.sample("tidewatch_store_up").await, Some(0.0));
+    assert_eq!(server.sample("tidewatch_outbox_pending{channel=\"console\"}").await, Some(0.0), "it still reads");
+    let health = server.json("/health").await;
+    assert_eq!(health["services"]["store"], "critical", "{health}");
+    assert_eq!(server.ask("GET", "/-/healthy", "").await.status, 200);
+    lock.execute_batch("ROLLBACK").unwrap();
+    eventually("it is ready again", SOON, async || (ready().await.status == 200).then_some(())).await;
+    assert_eq!(server.sample("tidewatch_store_up").await, Some(1.0));
     server.stop().await;
 }
 

@@ -2,6 +2,7 @@
 //! never can.
 
 mod trouble;
+mod waiting;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -9,7 +10,7 @@ use tempfile::TempDir;
 use crate::support::program::{Program, alert, post};
 use crate::support::site::Reply;
 
-const SOURCES: &str = "[sources.berlin]\nrepeat_interval = '1h'\n";
+const SOURCES: &str = "[sources.berlin]\nrepeat_interval = '1h'\n[sources.lisbon]\nrepeat_interval = '1h'\n";
 
 /// A receiver on a folder of its own.
 async fn receiver(config: &str) -> (Program, TempDir) {
@@ -157,9 +158,18 @@ async fn a_watchdog_is_heard_on_both_paths_and_opens_nothing() {
 
     assert_eq!(counts(&program, &post(&[watchdog, other])).await["opened"], 1);
     assert!(program.sample(&age("default")).await.unwrap() < 30.0);
+
+    // A route that is too wide costs no alert, and what is no Watchdog is no sign of life.
+    let lost = post(&[alert(&[("alertname", "Lost"), ("severity", "critical")], "2026-11-21T02:00:00Z", None)]);
+    let reply = program.ask("POST", "/webhook/watchdog?source=lisbon", &lost).await;
+    assert_eq!((reply.status, &reply.json()["counts"]["opened"]), (200, &json!(1)));
+    assert_eq!(program.sample(&age("lisbon")).await, None);
+    let named = post(&[alert(&[("alertname", "Alive"), ("severity", "none")], "2026-11-21T02:00:00Z", None)]);
+    assert_eq!(program.ask("POST", "/webhook/watchdog?source=lisbon", &named).await.status, 200);
+    assert!(program.sample(&age("lisbon")).await.unwrap() < 30.0);
     let incidents = program.json("/api/incidents").await;
     let causes: Vec<&str> = incidents.as_array().unwrap().iter().map(|it| it["cause"].as_str().unwrap()).collect();
-    assert_eq!(causes, ["Other"]);
+    assert_eq!(causes, ["Lost", "Other"]);
 }
 
 #[tokio::test]

@@ -57,6 +57,7 @@ pub(crate) fn post(alerts: Vec<Alert>) -> Post {
         reason: None,
         alerts,
         quarantined: Vec::new(),
+        unkept: 0,
     }
 }
 

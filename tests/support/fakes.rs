@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tidewatch::alert::policy::Policy;
-use tidewatch::alert::{Incident, Post, Quarantined};
+use tidewatch::alert::{Counts, Incident, Post, Quarantined};
 use tidewatch::facts::{Facts, ServiceState, State};
 use tidewatch::http::{Control, ScrapeRequest, Scraper};
 use tidewatch::metrics::expose::Format;
@@ -119,6 +119,8 @@ pub(crate) struct FakeStore {
     pub(crate) changes: Mutex<Vec<(i64, String, String)>>,
     pub(crate) broken: AtomicBool,
     pub(crate) backups: Mutex<Vec<std::path::PathBuf>>,
+    /// Who holds it keeps posts waiting.
+    pub(crate) writer: tokio::sync::Mutex<()>,
 }
 
 impl FakeStore {
@@ -140,9 +142,11 @@ impl FakeStore {
 
 #[async_trait]
 impl Store for FakeStore {
-    async fn accept(&self, _: Post, _: Arc<Policy>) -> Result<Receipt, StoreError> {
+    async fn accept(&self, post: Post, _: Arc<Policy>) -> Result<Receipt, StoreError> {
+        let _turn = self.writer.lock().await;
         self.works()?;
-        Ok(Receipt::default())
+        let opened = post.alerts.len() as u64;
+        Ok(Receipt { counts: Counts { received: opened, opened, ..Counts::default() } })
     }
 
     async fn quarantine(&self, _: &str, _: Quarantined) -> Result<(), StoreError> {

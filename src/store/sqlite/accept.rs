@@ -53,7 +53,8 @@ pub(super) fn chunk(tx: &Tx<'_>, post: &Post, range: Range<usize>, policy: &Poli
     apply(tx, source, Some(group), &changes)?;
     let mut counts = changes.counts;
     if first {
-        let (truncated, quarantined) = (post.truncated.min(MOST_TRUNCATED), post.quarantined.len() as u64);
+        let quarantined = post.quarantined.len() as u64 + post.unkept;
+        let truncated = post.truncated.min(MOST_TRUNCATED);
         counts.truncated += truncated;
         counts.quarantined += quarantined;
         counts.received += truncated + quarantined;

@@ -9,6 +9,9 @@ use crate::store::StoreError;
 /// A list's length at most.
 const LONGEST: usize = 1_000;
 
+/// A list has so many members at most in all of its incidents: a long one shows fewer of each.
+const LISTED: usize = 10_000;
+
 const ONE: &str = "SELECT incident.id, name, cause, severity, opened_at, resolved_at, \
      open_info + open_warning + open_critical AS open, total \
      FROM incident JOIN source ON source.id = incident.source WHERE incident.id = ?1";
@@ -27,19 +30,25 @@ const BY_SEVERITY: &str = "SELECT severity, count(*) FROM incident WHERE resolve
 
 /// One incident.
 pub(super) fn one(db: &Connection, id: i64) -> Result<Option<Incident>, StoreError> {
+    with_members(db, id, MOST_MEMBERS)
+}
+
+fn with_members(db: &Connection, id: i64, most: usize) -> Result<Option<Incident>, StoreError> {
     let Some(mut incident) = db.prepare_cached(ONE)?.query_row([id], incident).optional()? else { return Ok(None) };
     let mut members = db.prepare_cached(MEMBERS)?;
-    let members = members.query_map(params![id, MOST_MEMBERS.cast_signed()], episode)?;
+    let members = members.query_map(params![id, most.cast_signed()], episode)?;
     incident.members = members.collect::<rusqlite::Result<_>>()?;
     Ok(Some(incident))
 }
 
 /// Incidents, newest first.
 pub(super) fn list(db: &Connection, open_only: bool, limit: usize) -> Result<Vec<Incident>, StoreError> {
+    let limit = limit.min(LONGEST);
+    let members = (LISTED / limit.max(1)).min(MOST_MEMBERS);
     let mut ids = db.prepare_cached(if open_only { OPEN } else { ALL })?;
-    let ids = ids.query_map([limit.min(LONGEST).cast_signed()], |row| row.get(0))?;
+    let ids = ids.query_map([limit.cast_signed()], |row| row.get(0))?;
     let ids: Vec<i64> = ids.collect::<rusqlite::Result<_>>()?;
-    ids.into_iter().filter_map(|id| one(db, id).transpose()).collect()
+    ids.into_iter().filter_map(|id| with_members(db, id, members).transpose()).collect()
 }
 
 /// How many are open, by severity's name.

@@ -95,6 +95,18 @@ async fn a_bad_file_changes_nothing_and_a_good_one_everything() {
 }
 
 #[tokio::test]
+async fn pages_show_times_in_the_new_zone() {
+    let site = Reloading::start("timezone = 'UTC'\n").await;
+    assert_eq!(site.server.ask("POST", "/webhook/alerts", &one("A")).await.status, 200);
+    for (zone, since) in [("UTC", "2026-11-21 02:00 UTC"), ("Asia/Tokyo", "2026-11-21 11:00 JST")] {
+        assert_eq!(site.reload(&format!("timezone = '{zone}'\n")).await.0, 200);
+        let page = site.server.ask("GET", "/i/1", "").await;
+        assert!(page.text().contains(since), "{zone}: {}", page.text());
+    }
+    site.server.stop().await;
+}
+
+#[tokio::test]
 async fn what_needs_a_restart_stays_as_it_was_and_is_named() {
     let site = Reloading::start("").await;
     let (status, said) = site.reload("role = 'exporter'\n").await;

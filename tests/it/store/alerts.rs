@@ -333,6 +333,11 @@ async fn a_big_post_is_one_incident_and_others_get_their_turn() {
     assert_eq!(told.len(), 2, "one message an incident");
     let incident = told.into_iter().filter_map(|it| it.incident).find(|it| it.cause == "agent").unwrap();
     assert_eq!((incident.open, incident.total, incident.members.len()), (7_000, 7_000, MOST_MEMBERS));
+    for (limit, members) in [(100, MOST_MEMBERS), (1_000, 10)] {
+        let listed = bench.store.incidents(true, limit).await.unwrap();
+        let listed = listed.iter().find(|it| it.cause == "agent").unwrap();
+        assert_eq!((listed.open, listed.members.len()), (7_000, members), "a long list shows fewer of each");
+    }
     assert_eq!(bench.accept(most).await.repeated, 7_000, "a retry changes nothing");
 }
 

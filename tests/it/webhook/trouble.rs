@@ -78,25 +78,6 @@ async fn a_body_that_breaks_off_or_stops_is_answered_503() {
 }
 
 #[tokio::test]
-async fn too_many_bytes_that_wait_are_answered_503() {
-    const MIB: usize = 1 << 20;
-    let (program, _folder) = receiver("").await;
-    // Two bodies together are above what may wait; neither alone is, and neither is whole.
-    let mut blank = b"{\"alerts\":[".to_vec();
-    blank.resize(50 * MIB, b' ');
-    let both = tokio::join!(begun(&program, 60 * MIB, &blank), begun(&program, 60 * MIB, &blank));
-    let refused =
-        eventually("one is refused", SOON, async || program.sample(REFUSED).await.filter(|refused| *refused > 0.5))
-            .await;
-    assert!(refused < 1.5, "only as many as must");
-    drop(both);
-    eventually("the bytes are given back", SOON, async || {
-        (sent(&program, &one("After")).await.status == 200).then_some(())
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn a_body_that_is_too_long_is_kept_as_far_as_it_may_be() {
     let (program, _folder) = receiver("").await;
     // Of a storm its beginning is worth more than nothing; a 413 would lose all of it.
