@@ -42,7 +42,7 @@ impl Clock {
     /// Moves a manual clock on and wakes whoever sleeps on it. A system clock does not listen.
     pub fn advance(&self, by: Duration) {
         if let Source::Manual(now) = &self.0 {
-            now.send_modify(|at| *at = at.saturating_add(by).unwrap_or(Timestamp::MAX));
+            now.send_modify(|at| *at = later(*at, by));
         }
     }
 
@@ -67,8 +67,13 @@ impl Clock {
 
     /// Returns after `by`, counted from now.
     pub async fn sleep(&self, by: Duration) {
-        self.sleep_until(self.now().saturating_add(by).unwrap_or(Timestamp::MAX)).await;
+        self.sleep_until(later(self.now(), by)).await;
     }
+}
+
+/// `by` after `at`, or the end of time.
+pub fn later(at: Timestamp, by: Duration) -> Timestamp {
+    at.saturating_add(by).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The only place that spawns. Tasks and threads have names, their panics are logged and counted, and all of them end
 //! when the program is told to.
 
+use std::any::Any;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -142,16 +143,18 @@ impl Tasks {
 }
 
 impl Inner {
-    fn report(&self, task: &'static str, panic: &(dyn std::any::Any + Send)) -> Panicked {
-        let what = panic
-            .downcast_ref::<&str>()
-            .map(ToString::to_string)
-            .or_else(|| panic.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "a panic without words".into());
+    fn report(&self, task: &'static str, panic: &dyn Any) -> Panicked {
+        let what = words(panic).to_owned();
         self.panics.with_label_values(&[task]).inc();
         tracing::error!(task, what, "a task panicked");
         Panicked { task, what }
     }
+}
+
+/// What a panic said.
+pub fn words(panic: &dyn Any) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic without words")
 }
 
 #[cfg(test)]

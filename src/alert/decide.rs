@@ -11,6 +11,7 @@ use super::episode::{Known, Step, step, storable};
 use super::incident::{Key, Standing, host, key, kind, stands_for};
 use super::policy::Policy;
 use super::{Alert, Fingerprint, Kind, Severity};
+use crate::clock::later;
 
 /// Decides what follows from alerts of one source. A fingerprint that stands in `alerts` twice counts by its last
 /// place; the others are repeats.
@@ -97,7 +98,7 @@ impl<'a, 'v, V: View> Decision<'a, 'v, V> {
                 self.begin(&known, alert, Phase::Open { incident });
             }
             (Step::Hold, _) => {
-                let until = storable(self.now.saturating_add(self.policy.hold).unwrap_or(Timestamp::MAX));
+                let until = storable(later(self.now, self.policy.hold));
                 self.begin(&known, alert, Phase::Held { until });
             }
             (Step::Record { ends_at }, _) => self.begin(&known, alert, Phase::Ended { ends_at }),
@@ -167,7 +168,7 @@ impl<'a, 'v, V: View> Decision<'a, 'v, V> {
             return Ok(place);
         }
         if let Some(last) = &known.last
-            && starts_at <= last.ends_at.saturating_add(self.policy.dedup).unwrap_or(Timestamp::MAX)
+            && starts_at <= later(last.ends_at, self.policy.dedup)
             && let Some(id) = last.incident
             && let Some(place) = self.load(id, &key)?
         {
@@ -221,7 +222,7 @@ impl<'a, 'v, V: View> Decision<'a, 'v, V> {
         // Whoever was told hears the rest of the story; what joined may bring channels of its own.
         if kind != Kind::Resolved && !work.joined.is_empty() {
             let joined = work.joined.iter().map(|alert| &alert.labels);
-            let channels = self.policy.channels(joined, kind, self.now);
+            let channels = self.policy.routes.channels(joined);
             messages.extend(
                 channels.into_iter().filter(|channel| !told.contains(channel.as_str())).map(|channel| Message::New {
                     channel,
@@ -237,11 +238,7 @@ impl<'a, 'v, V: View> Decision<'a, 'v, V> {
     /// The next message to a channel that was told before.
     fn next(&self, thread: Thread, kind: Kind, elsewhere: bool) -> Option<Message> {
         let cools = kind == Kind::Changed && !elsewhere;
-        let due_at = if cools {
-            thread.last_due.saturating_add(self.policy.cooldown).unwrap_or(Timestamp::MAX).max(self.now)
-        } else {
-            self.now
-        };
+        let due_at = if cools { later(thread.last_due, self.policy.cooldown).max(self.now) } else { self.now };
         let due_at = storable(due_at);
         match thread.unsent {
             Some(unsent) if stands_for(unsent.kind, kind) => {

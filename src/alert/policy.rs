@@ -3,11 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use super::route::Routes;
 use super::severity::Severities;
-use super::{Kind, Labels, Severity};
+use super::{Labels, Severity};
 
 /// The settings that decisions take.
 #[derive(Clone, Debug)]
@@ -44,11 +42,5 @@ impl Policy {
     /// How bad an alert is.
     pub fn severity(&self, labels: &Labels) -> Severity {
         self.severities.of(labels)
-    }
-
-    /// The channels that an incident with these members' labels notifies, in the order of the configuration.
-    pub fn channels<'a>(&self, members: impl Iterator<Item = &'a Labels>, kind: Kind, now: Timestamp) -> Vec<String> {
-        let _ = (kind, now);
-        self.routes.channels(members)
     }
 }

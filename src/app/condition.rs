@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::alert::Severity;
 use crate::facts::{ServiceState, State};
 use crate::metrics::{Batch, Desc};
 use crate::store::{Condition, Queue, StoreError};
@@ -29,11 +30,17 @@ pub(super) const DESCS: [&Desc; 7] = [&PENDING, &OLDEST, &DEAD, &INCIDENTS, &BYT
 /// A message that waits longer than this is late for whoever should have it.
 const LATE_SECONDS: f64 = 300.0;
 
-/// With a queue for each channel, also for those that never had a message: what is empty is 0, not absent.
+/// With a queue for each channel, also for those that never had a message, and a count for each severity that opens
+/// incidents: what is empty is 0, not absent.
 pub(super) fn complete(mut condition: Condition, channels: &[String]) -> Condition {
     for channel in channels {
         if !condition.queues.iter().any(|queue| queue.channel == *channel) {
             condition.queues.push(Queue { channel: channel.clone(), pending: 0, dead: 0, oldest: None });
+        }
+    }
+    for severity in [Severity::Critical, Severity::Warning, Severity::Info].map(|severity| severity.to_string()) {
+        if !condition.incidents.iter().any(|(known, _)| *known == severity) {
+            condition.incidents.push((severity, 0));
         }
     }
     condition
@@ -144,6 +151,15 @@ mod tests {
         assert_eq!(states(Ok(&condition(1, 0, Some(600)))), [State::Ok, State::Critical]);
         assert_eq!(states(Ok(&condition(0, 3, None))), [State::Ok, State::Warning]);
         assert_eq!(states(Err(&StoreError::Busy)), [State::Critical, State::Unknown]);
+    }
+
+    #[test]
+    fn what_is_empty_is_zero_and_not_absent() {
+        let condition = complete(condition(1, 0, None), &["ops".into(), "mail".into()]);
+        let queues: Vec<_> = condition.queues.iter().map(|queue| (queue.channel.as_str(), queue.pending)).collect();
+        assert_eq!(queues, [("ops", 1), ("mail", 0)]);
+        let incidents = [("critical", 2), ("warning", 0), ("info", 0)];
+        assert_eq!(condition.incidents, incidents.map(|(severity, open)| (severity.to_owned(), open)));
     }
 
     #[test]

@@ -227,7 +227,7 @@ fn tick(shared: &Arc<Shared>) {
             loop {
                 let mut rung = std::pin::pin!(bell.notified());
                 rung.as_mut().enable();
-                let latest = clock.now().saturating_add(TICK).unwrap_or(jiff::Timestamp::MAX);
+                let latest = crate::clock::later(clock.now(), TICK);
                 let next = match store.tick(shared.policy()).await {
                     Ok(next) => next.map_or(latest, |next| next.min(latest)),
                     Err(error) => {

@@ -1,6 +1,5 @@
 //! One run of one collector: whatever it does, it ends, and what it did is known.
 
-use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +9,7 @@ use tokio::time::{Instant, timeout};
 
 use super::{CollectError, Entry, Output};
 use crate::config::Span;
+use crate::task::words;
 
 /// Why a run yielded nothing.
 #[derive(Debug, thiserror::Error)]
@@ -44,11 +44,6 @@ pub(super) async fn run(entry: &Entry) -> (Duration, Result<Output, Failure>) {
         Ok(out)
     };
     let outcome = AssertUnwindSafe(work).catch_unwind().await;
-    let outcome = outcome.unwrap_or_else(|panic| Err(Failure::Panicked(words(panic.as_ref()))));
+    let outcome = outcome.unwrap_or_else(|panic| Err(Failure::Panicked(words(panic.as_ref()).to_owned())));
     (start.elapsed(), outcome)
-}
-
-fn words(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-    text.or_else(|| panic.downcast_ref().cloned()).unwrap_or_else(|| "without words".into())
 }

@@ -76,7 +76,7 @@ async fn expect(
     let (body, _permit) = intake.read(body, BODY).await?;
     let Expected { interval, late, timeout, role, stop_until, stop_for } = read(&body)?;
     let now = api.clock.now();
-    let stop_until = stop_until.or(stop_for.map(|span| now.saturating_add(span.0).unwrap_or(Timestamp::MAX)));
+    let stop_until = stop_until.or(stop_for.map(|span| crate::clock::later(now, span.0)));
     let expectation = Expectation { interval, late, timeout, role, stop_until };
     if let Some((field, fault)) = expectation.faults().first() {
         return Err(Refusal::bad(format!("`{field}` {fault}")));

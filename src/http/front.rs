@@ -173,10 +173,7 @@ impl Front {
             Ok(Ok(response)) => response,
             Err(panic) => {
                 self.panics.with_label_values(&[class]).inc();
-                let what = panic
-                    .downcast_ref::<&str>()
-                    .copied()
-                    .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+                let what = crate::task::words(panic.as_ref());
                 tracing::error!(path = class, what, "a handler panicked");
                 // Alertmanager tries again after any 5xx; 503 says that it should.
                 if class == "webhook" {

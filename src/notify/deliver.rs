@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::alert::Severity;
-use crate::clock::Clock;
+use crate::clock::{Clock, later};
 use crate::store::{Delivery, Settlement, Store, StoreError, Subject};
 use crate::task::Tasks;
 
@@ -222,10 +222,6 @@ impl Worker {
             tracing::error!(channel = name, %error, "a message is given up, and the other channels cannot be told");
         }
     }
-}
-
-fn later(now: Timestamp, by: Duration) -> Timestamp {
-    now.saturating_add(by).unwrap_or(Timestamp::MAX)
 }
 
 /// What follows from an attempt.

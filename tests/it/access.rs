@@ -3,9 +3,10 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
+use tidewatch::app::settings::{Flags, Validated};
 use tidewatch::cli::client::{Client, ClientError};
-use tidewatch::config::Secret;
-use tidewatch::http::access::{Access, may_listen};
+use tidewatch::config::{Environment, Secret};
+use tidewatch::http::access::Access;
 use tidewatch::http::control::{ControlError, ControlSocket};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -167,15 +168,21 @@ async fn a_prefix_may_be_left_or_taken_away_by_the_proxy() {
 
 #[test]
 fn beyond_loopback_a_token_is_needed() {
-    let (open, guarded) = (Access::default(), Access { token: Some(Secret::new("t")), ..Access::default() });
-    for address in ["127.0.0.1:9480", "[::1]:9480", "127.1.2.3:1", "[::ffff:127.0.0.1]:1"] {
-        assert_eq!(may_listen(&address.parse().unwrap(), &open, false), Ok(()), "{address}");
+    let folder = tempfile::tempdir().unwrap();
+    let wrong = |listen: &str, access: &str| {
+        let config = folder.path().join("tidewatch.toml");
+        std::fs::write(&config, format!("listen = '{listen}'\n[access]\n{access}\n")).unwrap();
+        let flags = Flags { config: Some(config), ..Flags::default() };
+        Validated::load(&flags, &Environment::default()).err().map(|problems| problems.to_string())
+    };
+    for listen in ["127.0.0.1:9480", "[::1]:9480", "127.1.2.3:1"] {
+        assert_eq!(wrong(listen, ""), None, "{listen}");
     }
-    for address in ["0.0.0.0:9480", "[::]:9480", "192.168.1.7:9480"] {
-        let address = address.parse().unwrap();
-        assert!(may_listen(&address, &open, false).unwrap_err().contains("no token"), "{address}");
-        assert_eq!(may_listen(&address, &guarded, false), Ok(()));
-        assert_eq!(may_listen(&address, &open, true), Ok(()), "the configuration says so in words");
+    for listen in ["0.0.0.0:9480", "[::]:9480", ":9480", "192.168.1.7:9480"] {
+        let problem = wrong(listen, "").unwrap();
+        assert!(problem.contains("there is no token"), "{listen}: {problem}");
+        assert_eq!(wrong(listen, "token = 'abcdefghijklmnop'"), None);
+        assert_eq!(wrong(listen, "open_without_token = true"), None, "the configuration says so in words");
     }
 }
 

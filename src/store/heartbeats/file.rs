@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::agents::Row;
@@ -10,6 +11,9 @@ use crate::agents::Row;
 const LONGEST_LINE: u64 = 64 << 10;
 /// A file below this is not worth writing anew.
 const SMALL: u64 = 1 << 20;
+
+/// As everything in the data folder: for its owner only.
+const OWNER: u32 = 0o600;
 
 /// What a write did, and how many lines it wrote.
 pub(super) enum Written {
@@ -33,7 +37,7 @@ impl File {
     /// Opens or creates the file, and hands what it holds to `take`, in its order. Returns how many lines could not be
     /// read; a last line without its end is no such line: that is how a power cut looks.
     pub(super) fn open(path: &Path, take: impl FnMut(Row)) -> io::Result<(Self, u64)> {
-        let file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+        let file = OpenOptions::new().read(true).append(true).create(true).mode(OWNER).open(path)?;
         let found = read(&file, take)?;
         let mut ragged = found.row_without_end;
         let size = file.metadata()?.len();
@@ -107,7 +111,7 @@ fn write_new(path: &Path, text: &[u8]) -> io::Result<std::fs::File> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = OpenOptions::new().append(true).create_new(true).open(path)?;
+    let mut file = OpenOptions::new().append(true).create_new(true).mode(OWNER).open(path)?;
     file.write_all(text)?;
     file.sync_all()?;
     Ok(file)

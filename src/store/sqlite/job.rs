@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::super::StoreError;
+use crate::task::words;
 
 /// What a piece of work works with: the connection, within a transaction, and the time.
 pub(super) struct Tx<'c> {
@@ -67,8 +68,7 @@ where
         let Some(work) = self.work.take() else { return false };
         // A panic costs its own work only: the caller rolls back to the savepoint, and the connection stays whole.
         let result = catch_unwind(AssertUnwindSafe(|| work(tx))).unwrap_or_else(|panic| {
-            let what = panic.downcast_ref::<&str>().map(ToString::to_string);
-            let what = what.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+            let what = words(panic.as_ref());
             tracing::error!(what, "an operation of the store panicked");
             Err(StoreError::Unavailable(format!("an operation panicked: {what}")))
         });

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::alert::policy::Policy;
 use crate::alert::{Counts, Incident, Kind, Post, Quarantined};
-use crate::clock::Clock;
+use crate::clock::{Clock, later};
 use crate::task::Tasks;
 use crate::telemetry::Telemetry;
 
@@ -138,7 +138,7 @@ impl SqliteStore {
             return Ok(());
         }
         // Also after a failure: what is old has time.
-        look_next(now.saturating_add(retention::PAUSE).unwrap_or(Timestamp::MAX));
+        look_next(later(now, retention::PAUSE));
         let old = self.read(retention::find).await?;
         let more = old.is_full();
         if !old.is_empty() {

@@ -10,6 +10,7 @@ use super::job::Tx;
 use super::ledger;
 use crate::alert::Kind;
 use crate::alert::incident::stands_for;
+use crate::clock::later;
 use crate::store::{Change, Delivery, RowState, Settlement, StoreError, Subject};
 
 const NEXT_SEQUENCE: &str = "INSERT INTO thread (subject, channel, sequence, last_due) VALUES (?1, ?2, 1, ?3) \
@@ -161,7 +162,7 @@ pub(super) fn claim(
     most: usize,
     lease: Duration,
 ) -> Result<Vec<Delivery>, StoreError> {
-    let until = tx.now.saturating_add(lease).unwrap_or(Timestamp::MAX);
+    let until = later(tx.now, lease);
     let mut subjects = tx.db.prepare_cached(CLAIMABLE)?;
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     let subjects = subjects.query_map(params![channel, Nanos(tx.now), most], |row| row.get(0))?;

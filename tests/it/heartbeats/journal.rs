@@ -1,6 +1,7 @@
 //! What the journal keeps, whenever the power goes.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -64,6 +65,18 @@ async fn what_was_accepted_is_there_a_second_later_without_a_clean_stop() {
     assert_eq!(after, before);
     next.clock().advance(Duration::from_hours(1));
     assert!(!next.views()["steward"].online, "the age goes on");
+}
+
+/// Who may read the file.
+fn mode(folder: &Path) -> u32 {
+    fs::metadata(folder.join(FILE)).unwrap().permissions().mode() & 0o777
+}
+
+#[tokio::test]
+async fn only_its_owner_may_read_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let _node = start(folder.path()).await;
+    assert_eq!(mode(folder.path()), 0o600);
 }
 
 #[tokio::test]
@@ -152,6 +165,7 @@ async fn a_file_that_grew_is_written_anew() {
         first = if first > 0.0 { first } else { largest };
     }
     assert!(meter(&node, "compactions_total") >= 2.0);
+    assert_eq!(mode(folder.path()), 0o600);
     assert!(largest < 7.0 * first, "a file of {first} grew to {largest}");
     assert!(!folder.path().join("heartbeats.jsonl.new").exists());
     let (before, next) = (node.views(), node.clock().clone());
