@@ -4,10 +4,8 @@
 //! step: before the end of the message nothing was sent, after it nobody knows, and each recipient has an answer of
 //! their own.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
@@ -29,9 +27,11 @@ use super::{Anchor, Declare, Deps, Limits, Notifier, Retry, SendError, credentia
 use crate::alert::text;
 
 use letter::Letter;
+use progress::{Answers, Progress};
 use server::{Encryption, Server};
 
 pub mod letter;
+mod progress;
 mod server;
 
 /// `[notify.email.NAME]`.
@@ -100,24 +100,11 @@ pub struct Email {
     from: Mailbox,
     to: Vec<Mailbox>,
     timeout: Duration,
-    progress: Mutex<BTreeMap<i64, Progress>>,
+    progress: Progress,
 }
-
-/// Who is done with an outbox row that could not be finished at once: nobody gets it twice for another's sake.
-#[derive(Clone, Debug, Default)]
-struct Progress {
-    taken: BTreeSet<String>,
-    refused: BTreeSet<String>,
-}
-
-/// Rows remembered at a time; a row beyond them costs a second copy at worst.
-const ROWS: usize = 1_000;
 
 /// A server that does not say goodbye is left after this.
 const GOODBYE: Duration = Duration::from_secs(1);
-
-/// How each recipient fared.
-type Answers = Vec<(String, Result<(), SendError>)>;
 
 impl Email {
     /// What a delivery says now.
@@ -200,36 +187,6 @@ impl Email {
         }
         Ok(connection)
     }
-
-    /// Keeps what became of the recipients, and says what that means for the row.
-    fn concluded(&self, row: i64, answers: Answers) -> Result<(), SendError> {
-        let mut rows = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        let progress = rows.entry(row).or_default();
-        let (mut refusal, mut again) = (None, None);
-        for (address, answer) in answers {
-            match answer {
-                Ok(()) => drop(progress.taken.insert(address)),
-                Err(error) if error.retry == Retry::Never => {
-                    tracing::warn!(recipient = address, %error, "a recipient is refused for good");
-                    progress.refused.insert(address);
-                    refusal = Some(error);
-                }
-                Err(error) => again = Some(error),
-            }
-        }
-        let somebody_has_it = !progress.taken.is_empty();
-        if let Some(error) = again {
-            while rows.len() > ROWS {
-                rows.pop_first();
-            }
-            return Err(error);
-        }
-        rows.remove(&row);
-        match refusal {
-            Some(error) if !somebody_has_it => Err(error),
-            _ => Ok(()),
-        }
-    }
 }
 
 /// Nobody knows whether the message was taken.
@@ -254,15 +211,8 @@ impl Notifier for Email {
     async fn send(&self, delivery: &Delivery) -> Result<Option<Anchor>, SendError> {
         let letter = self.letter(delivery);
         let mail = self.formatted(&letter)?;
-        let done = {
-            let rows = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-            rows.get(&delivery.id).cloned().unwrap_or_default()
-        };
-        let open = |to: &&Mailbox| {
-            let address = to.email.to_string();
-            !done.taken.contains(&address) && !done.refused.contains(&address)
-        };
-        let to: Vec<&Mailbox> = self.to.iter().filter(open).collect();
+        let done = self.progress.of(delivery);
+        let to: Vec<&Mailbox> = self.to.iter().filter(|to| !done.contains(to.email.as_ref())).collect();
         let at_end = AtomicBool::new(false);
         let (answers, mut connection) = match tokio::time::timeout(self.timeout, self.dialogue(&mail, &to, &at_end)).await
         {
@@ -273,7 +223,7 @@ impl Notifier for Email {
                 return Err(SendError { retry: Retry::Later, reason: "timeout", what });
             }
         };
-        let outcome = self.concluded(delivery.id, answers);
+        let outcome = self.progress.concluded(delivery, answers);
         // What became of the message is known: how the goodbye ends changes nothing.
         drop(tokio::time::timeout(GOODBYE, connection.quit()).await);
         outcome?;
@@ -386,7 +336,7 @@ impl Declare for Email {
             from: mailbox(&config.from)?,
             to: config.to.iter().map(mailbox).collect::<anyhow::Result<_>>()?,
             timeout: config.timeout.0,
-            progress: Mutex::default(),
+            progress: Progress::default(),
         })
     }
 }
