@@ -23,6 +23,7 @@ pub(super) struct Parts {
     pub(super) agents: Arc<Mutex<Registry>>,
     pub(super) store: Option<Arc<dyn Store>>,
     pub(super) meters: deliver::Meters,
+    pub(super) gates: deliver::Gates,
 }
 
 /// Everything that was built from one configuration.
@@ -70,8 +71,13 @@ impl Generation {
     pub(super) fn start(&self, parts: &Parts) {
         self.engine.keep_fresh(self.validated.settings.scrape.idle.0);
         if let Some(store) = &parts.store {
-            let (store, meters) = (Arc::clone(store), parts.meters.clone());
-            let post = deliver::Post { store, tasks: self.tasks.clone(), clock: parts.clock.clone(), meters };
+            let post = deliver::Post {
+                store: Arc::clone(store),
+                tasks: self.tasks.clone(),
+                clock: parts.clock.clone(),
+                meters: parts.meters.clone(),
+                gates: parts.gates.clone(),
+            };
             *self.workers.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
                 Some(deliver::start(&self.channels, &post));
         }

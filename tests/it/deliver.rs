@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use prometheus::core::Collector;
 use tidewatch::alert::{Kind, Severity};
 use tidewatch::clock::Clock;
-use tidewatch::notify::deliver::{self, Meters, Post, Workers};
+use tidewatch::notify::deliver::{self, Gates, Meters, Post, Workers};
 use tidewatch::notify::{Anchor, Channel, Limits, Notifier, Retry, SendError};
 use tidewatch::store::{Delivery, Settlement, Subject};
 use tidewatch::task::Tasks;
@@ -55,6 +55,7 @@ struct House {
     outbox: Arc<OutboxStub>,
     tasks: Tasks,
     meters: Meters,
+    gates: Gates,
     channel: Arc<Controlled>,
     workers: Option<Workers>,
 }
@@ -73,7 +74,7 @@ impl House {
         });
         let outbox = OutboxStub::new(&clock);
         let meters = Meters::new(&telemetry);
-        let mut house = Self { clock, outbox, tasks, meters, channel, workers: None };
+        let mut house = Self { clock, outbox, tasks, meters, gates: Gates::default(), channel, workers: None };
         house.start(limits);
         house
     }
@@ -90,6 +91,7 @@ impl House {
             tasks: self.tasks.clone(),
             clock: self.clock.clone(),
             meters: self.meters.clone(),
+            gates: self.gates.clone(),
         };
         self.workers = Some(deliver::start(&channels, &post));
     }
@@ -379,4 +381,33 @@ async fn workers_are_replaced_without_a_second_copy() {
     house.channel.permits.add_permits(10);
     eventually("both", SOON, async || (house.outbox.done() == 2).then_some(())).await;
     assert_eq!(house.got(), 2);
+}
+
+#[tokio::test]
+async fn a_reload_shortens_no_pause_that_was_asked_for() {
+    let mut house = House::new(Limits::default(), false);
+    house.act(Act::Fail(Retry::After(Duration::from_secs(30))));
+    house.outbox.add(message(1, 1), true);
+    house.until_settled(1, 1).await;
+    house.start(Limits::default());
+    house.outbox.add(message(2, 2), true);
+    house.until_looked().await;
+    assert_eq!(house.got(), 1);
+    house.clock.advance(Duration::from_secs(30));
+    house.until_got(3).await;
+}
+
+#[tokio::test]
+async fn a_reload_closes_no_breaker() {
+    let mut house = House::new(Limits::default(), false);
+    for id in 1..=5 {
+        house.act(Act::Fail(Retry::Later));
+        house.outbox.add(message(id, id), true);
+        house.until_settled(id, 1).await;
+    }
+    house.start(Limits::default());
+    assert!((House::metric(&house.meters.circuit, &["ops"]) - 1.0).abs() < 0.1);
+    house.outbox.add(message(6, 6), true);
+    house.until_looked().await;
+    assert_eq!(house.got(), 5, "it rests");
 }
