@@ -33,7 +33,6 @@ pub(super) struct Generation {
     pub(super) channels: Vec<Channel>,
     pub(super) engine: Engine,
     tasks: Tasks,
-    workers: Mutex<Option<deliver::Workers>>,
 }
 
 impl Generation {
@@ -64,7 +63,7 @@ impl Generation {
         entries.retain(|entry| settings.role.exports() || entry.name == "agents");
         let engine = Engine::new(entries, parts.clock.clone(), tasks.clone(), &parts.telemetry);
         let policy = Arc::new(validated.policy.clone());
-        Ok(Self { validated, policy, channels, engine, tasks, workers: Mutex::new(None) })
+        Ok(Self { validated, policy, channels, engine, tasks })
     }
 
     /// Starts the workers and the engine's own runs.
@@ -78,14 +77,12 @@ impl Generation {
                 meters: parts.meters.clone(),
                 gates: parts.gates.clone(),
             };
-            *self.workers.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
-                Some(deliver::start(&self.channels, &post));
+            deliver::start(&self.channels, &post);
         }
     }
 
     /// Lets the workers finish what they are sending, and ends the rest.
     pub(super) fn end(&self) {
-        drop(self.workers.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take());
         self.tasks.stop();
     }
 }

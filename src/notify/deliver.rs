@@ -10,7 +10,6 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use jiff::Timestamp;
-use tokio_util::sync::CancellationToken;
 
 use crate::alert::Severity;
 use crate::clock::Clock;
@@ -31,7 +30,7 @@ pub use meters::Meters;
 pub struct Post {
     /// Where messages wait.
     pub store: Arc<dyn Store>,
-    /// Where sends run.
+    /// Where workers and sends run: told to end, the workers finish what they are sending.
     pub tasks: Tasks,
     /// Time.
     pub clock: Clock,
@@ -39,17 +38,6 @@ pub struct Post {
     pub meters: Meters,
     /// What holds channels back; made once, kept over reloads.
     pub gates: Gates,
-}
-
-/// Running workers. Dropping it lets them finish what they are sending and end.
-pub struct Workers {
-    stop: CancellationToken,
-}
-
-impl Drop for Workers {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
 }
 
 /// A channel is looked at this often even when nobody rings: a lost ring costs a delay, not a message.
@@ -62,26 +50,23 @@ const STORE: Duration = Duration::from_secs(1);
 const OFFERS: u32 = 60;
 
 /// Starts one supervised worker a channel.
-pub fn start(channels: &[Channel], post: &Post) -> Workers {
-    let stop = CancellationToken::new();
+pub fn start(channels: &[Channel], post: &Post) {
     let names: BTreeSet<String> = channels.iter().map(|channel| channel.name.clone()).collect();
     for channel in channels {
         post.meters.begin(&channel.name);
         let others = names.iter().filter(|name| **name != channel.name).cloned().collect();
-        let (channel, post, stop) = (channel.clone(), post.clone(), stop.clone());
+        let (channel, post) = (channel.clone(), post.clone());
         let gate = post.gates.of(&channel);
-        let worker = Arc::new(Worker { channel, post, stop, gate, others });
+        let worker = Arc::new(Worker { channel, post, gate, others });
         worker.tell_whether_it_rests(worker.post.clock.now());
         let tasks = worker.post.tasks.clone();
         tasks.supervise("deliver", move || Arc::clone(&worker).run());
     }
-    Workers { stop }
 }
 
 struct Worker {
     channel: Channel,
     post: Post,
-    stop: CancellationToken,
     gate: Arc<Mutex<Gate>>,
     others: Vec<String>,
 }
@@ -94,7 +79,7 @@ impl Worker {
     async fn run(self: Arc<Self>) {
         let bell = self.post.store.bell();
         let mut sending = Sending::new();
-        let mut stopping = pin!(self.stopping());
+        let mut stopping = pin!(self.post.tasks.stopping());
         loop {
             // Armed before we look: it hears every ring from here on, so what falls due while we look is not missed.
             let rung = bell.notified();
@@ -108,13 +93,6 @@ impl Worker {
         }
         while let Some((delivery, outcome)) = sending.next().await {
             self.settle(&delivery, outcome).await;
-        }
-    }
-
-    async fn stopping(&self) {
-        tokio::select! {
-            () = self.post.tasks.stopping() => {}
-            () = self.stop.cancelled() => {}
         }
     }
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use prometheus::core::Collector;
 use tidewatch::alert::{Kind, Severity};
 use tidewatch::clock::Clock;
-use tidewatch::notify::deliver::{self, Gates, Meters, Post, Workers};
+use tidewatch::notify::deliver::{self, Gates, Meters, Post};
 use tidewatch::notify::{Anchor, Channel, Limits, Notifier, Retry, SendError};
 use tidewatch::store::{Delivery, Settlement, Subject};
 use tidewatch::task::Tasks;
@@ -57,7 +57,8 @@ struct House {
     meters: Meters,
     gates: Gates,
     channel: Arc<Controlled>,
-    workers: Option<Workers>,
+    /// What the last reload started.
+    generation: Option<Tasks>,
 }
 
 impl House {
@@ -74,7 +75,7 @@ impl House {
         });
         let outbox = OutboxStub::new(&clock);
         let meters = Meters::new(&telemetry);
-        let mut house = Self { clock, outbox, tasks, meters, gates: Gates::default(), channel, workers: None };
+        let mut house = Self { clock, outbox, tasks, meters, gates: Gates::default(), channel, generation: None };
         house.start(limits);
         house
     }
@@ -86,14 +87,18 @@ impl House {
             notifier: Arc::clone(&self.channel) as Arc<dyn Notifier>,
             limits,
         });
+        let generation = self.tasks.group();
         let post = Post {
             store: Arc::clone(&self.outbox) as _,
-            tasks: self.tasks.clone(),
+            tasks: generation.clone(),
             clock: self.clock.clone(),
             meters: self.meters.clone(),
             gates: self.gates.clone(),
         };
-        self.workers = Some(deliver::start(&channels, &post));
+        deliver::start(&channels, &post);
+        if let Some(before) = self.generation.replace(generation) {
+            before.stop();
+        }
     }
 
     fn act(&self, act: Act) {

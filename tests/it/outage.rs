@@ -32,7 +32,7 @@ async fn what_slack_missed_arrives_once_and_says_that_it_is_late() {
         gates: Gates::default(),
     };
     slack.down(true);
-    let _workers = deliver::start(&channels, &post);
+    deliver::start(&channels, &post);
     for id in 1..=30 {
         let incident = opened().incident.map(|incident| tidewatch::alert::Incident { id, ..incident });
         outbox.add(Delivery { id, subject: Subject::Incident(id), incident, ..opened() }, true);
