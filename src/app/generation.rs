@@ -23,6 +23,7 @@ pub(super) struct Parts {
     pub(super) agents: Arc<Mutex<Registry>>,
     pub(super) store: Option<Arc<dyn Store>>,
     pub(super) meters: deliver::Meters,
+    pub(super) gates: deliver::Gates,
 }
 
 /// Everything that was built from one configuration.
@@ -32,7 +33,6 @@ pub(super) struct Generation {
     pub(super) channels: Vec<Channel>,
     pub(super) engine: Engine,
     tasks: Tasks,
-    workers: Mutex<Option<deliver::Workers>>,
 }
 
 impl Generation {
@@ -63,23 +63,26 @@ impl Generation {
         entries.retain(|entry| settings.role.exports() || entry.name == "agents");
         let engine = Engine::new(entries, parts.clock.clone(), tasks.clone(), &parts.telemetry);
         let policy = Arc::new(validated.policy.clone());
-        Ok(Self { validated, policy, channels, engine, tasks, workers: Mutex::new(None) })
+        Ok(Self { validated, policy, channels, engine, tasks })
     }
 
     /// Starts the workers and the engine's own runs.
     pub(super) fn start(&self, parts: &Parts) {
         self.engine.keep_fresh(self.validated.settings.scrape.idle.0);
         if let Some(store) = &parts.store {
-            let (store, meters) = (Arc::clone(store), parts.meters.clone());
-            let post = deliver::Post { store, tasks: self.tasks.clone(), clock: parts.clock.clone(), meters };
-            *self.workers.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
-                Some(deliver::start(&self.channels, &post));
+            let post = deliver::Post {
+                store: Arc::clone(store),
+                tasks: self.tasks.clone(),
+                clock: parts.clock.clone(),
+                meters: parts.meters.clone(),
+                gates: parts.gates.clone(),
+            };
+            deliver::start(&self.channels, &post);
         }
     }
 
     /// Lets the workers finish what they are sending, and ends the rest.
     pub(super) fn end(&self) {
-        drop(self.workers.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take());
         self.tasks.stop();
     }
 }

@@ -101,6 +101,7 @@ impl App {
             agents: Arc::clone(&agents),
             store: store.clone(),
             meters: deliver::Meters::new(&telemetry),
+            gates: deliver::Gates::default(),
         };
         let bound: Vec<Vec<String>> = validated.addresses.iter().map(|(_, collectors)| collectors.clone()).collect();
         let generation = Generation::build(validated, &parts)?;

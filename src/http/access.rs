@@ -1,5 +1,7 @@
 //! Who may ask what: the table of `docs/ARCHITECTURE.md` as data, and the decision over it.
 
+use std::net::SocketAddr;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::{HeaderMap, Method, Uri, header};
@@ -210,4 +212,18 @@ fn credentials(headers: &HeaderMap) -> Option<Vec<u8>> {
     let plain = BASE64_STANDARD.decode(value.trim()).ok()?;
     let colon = plain.iter().position(|byte| *byte == b':')?;
     plain.get(colon + 1..).map(<[u8]>::to_vec)
+}
+
+/// Whether a listener may be bound to `address`: beyond loopback only with a token, or where the configuration says in
+/// words that it is to be open.
+///
+/// # Errors
+/// What is wrong, and what to do.
+pub fn may_listen(address: &SocketAddr, access: &Access, open: bool) -> Result<(), String> {
+    if address.ip().to_canonical().is_loopback() || access.token.is_some() || open {
+        return Ok(());
+    }
+    Err(format!(
+        "{address} is reachable from other machines and no token is configured: set one, or listen on 127.0.0.1"
+    ))
 }

@@ -2,7 +2,6 @@
 //! One connection a request: it serves messages and probes, a few a minute.
 
 use std::fmt::Write;
-use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -59,15 +58,7 @@ impl Client {
     /// # Errors
     /// TLS cannot be set up.
     pub fn new() -> anyhow::Result<Self> {
-        Ok(Self { tls: tls::client(None)? })
-    }
-
-    /// Trusts the system's certificates and those in `ca_file`.
-    ///
-    /// # Errors
-    /// The file holds no certificate.
-    pub fn trusting(ca_file: &Path) -> anyhow::Result<Self> {
-        Ok(Self { tls: tls::client(Some(ca_file))? })
+        Ok(Self { tls: tls::client()? })
     }
 
     /// Sends `request`, whose URI is absolute, and reads the answer, all within `deadline`, at most `most` bytes of

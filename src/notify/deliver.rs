@@ -3,14 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use jiff::Timestamp;
-use tokio_util::sync::CancellationToken;
 
 use crate::alert::Severity;
 use crate::clock::{Clock, later};
@@ -23,6 +22,7 @@ mod gate;
 mod meters;
 
 use gate::Gate;
+pub use gate::Gates;
 pub use meters::Meters;
 
 /// What all workers share.
@@ -30,23 +30,14 @@ pub use meters::Meters;
 pub struct Post {
     /// Where messages wait.
     pub store: Arc<dyn Store>,
-    /// Where sends run.
+    /// Where workers and sends run: told to end, the workers finish what they are sending.
     pub tasks: Tasks,
     /// Time.
     pub clock: Clock,
     /// What is counted; made once, kept over reloads.
     pub meters: Meters,
-}
-
-/// Running workers. Dropping it lets them finish what they are sending and end.
-pub struct Workers {
-    stop: CancellationToken,
-}
-
-impl Drop for Workers {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
+    /// What holds channels back; made once, kept over reloads.
+    pub gates: Gates,
 }
 
 /// A channel is looked at this often even when nobody rings: a lost ring costs a delay, not a message.
@@ -59,24 +50,24 @@ const STORE: Duration = Duration::from_secs(1);
 const OFFERS: u32 = 60;
 
 /// Starts one supervised worker a channel.
-pub fn start(channels: &[Channel], post: &Post) -> Workers {
-    let stop = CancellationToken::new();
+pub fn start(channels: &[Channel], post: &Post) {
     let names: BTreeSet<String> = channels.iter().map(|channel| channel.name.clone()).collect();
     for channel in channels {
         post.meters.begin(&channel.name);
         let others = names.iter().filter(|name| **name != channel.name).cloned().collect();
-        let (channel, post, stop) = (channel.clone(), post.clone(), stop.clone());
-        let worker = Arc::new(Worker { channel, post, stop, others });
+        let (channel, post) = (channel.clone(), post.clone());
+        let gate = post.gates.of(&channel);
+        let worker = Arc::new(Worker { channel, post, gate, others });
+        worker.tell_whether_it_rests(worker.post.clock.now());
         let tasks = worker.post.tasks.clone();
         tasks.supervise("deliver", move || Arc::clone(&worker).run());
     }
-    Workers { stop }
 }
 
 struct Worker {
     channel: Channel,
     post: Post,
-    stop: CancellationToken,
+    gate: Arc<Mutex<Gate>>,
     others: Vec<String>,
 }
 
@@ -87,61 +78,53 @@ type Sending = FuturesUnordered<BoxFuture<'static, (Delivery, Outcome)>>;
 impl Worker {
     async fn run(self: Arc<Self>) {
         let bell = self.post.store.bell();
-        let mut gate = Gate::new(self.channel.limits);
         let mut sending = Sending::new();
-        let mut stopping = pin!(self.stopping());
+        let mut stopping = pin!(self.post.tasks.stopping());
         loop {
             // Armed before we look: it hears every ring from here on, so what falls due while we look is not missed.
             let rung = bell.notified();
-            let wake = self.look(&mut gate, &mut sending).await;
+            let wake = self.look(&mut sending).await;
             tokio::select! {
                 () = &mut stopping => break,
-                Some((delivery, outcome)) = sending.next() => self.settle(&mut gate, &delivery, outcome).await,
+                Some((delivery, outcome)) = sending.next() => self.settle(&delivery, outcome).await,
                 () = rung => {}
                 () = self.post.clock.sleep_until(wake) => {}
             }
         }
         while let Some((delivery, outcome)) = sending.next().await {
-            self.settle(&mut gate, &delivery, outcome).await;
-        }
-    }
-
-    async fn stopping(&self) {
-        tokio::select! {
-            () = self.post.tasks.stopping() => {}
-            () = self.stop.cancelled() => {}
+            self.settle(&delivery, outcome).await;
         }
     }
 
     /// Starts what is due and allowed. Returns when to look again.
-    async fn look(&self, gate: &mut Gate, sending: &mut Sending) -> Timestamp {
+    async fn look(&self, sending: &mut Sending) -> Timestamp {
         let now = self.post.clock.now();
-        let (room, wait) = gate.room(now, sending.len());
+        let (room, wait) = self.gate().room(now, sending.len());
         if room == 0 {
             return wait.unwrap_or(later(now, LOOK));
         }
         let lease = self.channel.limits.timeout + SPARE;
         let claimed = match self.post.store.claim(&self.channel.name, room, lease).await {
             Ok(claimed) => claimed,
-            Err(error) => return self.store_failed(gate, &error, now),
+            Err(error) => return self.store_failed(&error, now),
         };
         let full = claimed.len() >= room;
         for delivery in claimed {
-            gate.started(now);
+            self.gate().started(now);
             sending.push(self.send(delivery));
         }
         if full {
-            return gate.room(now, sending.len()).1.unwrap_or(later(now, LOOK));
+            return self.gate().room(now, sending.len()).1.unwrap_or(later(now, LOOK));
         }
         match self.post.store.next_due(&self.channel.name).await {
             // What is due already waits for an older message of its subject; that one's end is heard, or its lease's.
             Ok(due) => due.map_or(later(now, LOOK), |due| due.clamp(later(now, STORE), later(now, LOOK))),
-            Err(error) => self.store_failed(gate, &error, now),
+            Err(error) => self.store_failed(&error, now),
         }
     }
 
-    fn store_failed(&self, gate: &mut Gate, error: &StoreError, now: Timestamp) -> Timestamp {
-        if gate.store_failed() {
+    fn store_failed(&self, error: &StoreError, now: Timestamp) -> Timestamp {
+        if self.gate().store_failed() {
             tracing::error!(channel = self.channel.name, %error, "the store does not give messages out: they wait");
         }
         later(now, STORE)
@@ -167,30 +150,38 @@ impl Worker {
         .boxed()
     }
 
-    async fn settle(&self, gate: &mut Gate, delivery: &Delivery, outcome: Outcome) {
+    async fn settle(&self, delivery: &Delivery, outcome: Outcome) {
         let now = self.post.clock.now();
         let settlement = settlement(delivery, &outcome, now, fastrand::f64());
         self.post.meters.attempt(&self.channel.name, &settlement);
         match &outcome {
             Ok(_) => {
                 self.post.meters.dwelt(&self.channel.name, delivery.waiting_since, now);
-                if gate.succeeded() {
+                if self.gate().succeeded() {
                     tracing::info!(channel = self.channel.name, "the channel delivers again");
                 }
             }
             Err(error) => {
-                if gate.failed(error.retry, now) {
+                if self.gate().failed(error.retry, now) {
                     let (channel, reason) = (&self.channel.name, error.reason);
                     tracing::warn!(channel, reason, %error, "the channel does not deliver");
                 }
             }
         }
-        self.post.meters.rests(&self.channel.name, gate.is_open(now));
+        self.tell_whether_it_rests(now);
         let dead = matches!(settlement, Settlement::Dead { .. });
         self.offer(delivery, settlement).await;
         if let (true, Err(error)) = (dead, outcome) {
-            self.alarm(gate, delivery, &error).await;
+            self.alarm(delivery, &error).await;
         }
+    }
+
+    fn gate(&self) -> MutexGuard<'_, Gate> {
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell_whether_it_rests(&self, now: Timestamp) {
+        self.post.meters.rests(&self.channel.name, self.gate().is_open(now));
     }
 
     /// Offers the result until the store takes it: a result that is lost sends the message a second time.
@@ -208,8 +199,8 @@ impl Worker {
     }
 
     /// Tells the other channels of a message that will never arrive; once until something arrives again.
-    async fn alarm(&self, gate: &mut Gate, delivery: &Delivery, error: &SendError) {
-        if self.others.is_empty() || matches!(delivery.subject, Subject::Notice(_)) || !gate.alarm() {
+    async fn alarm(&self, delivery: &Delivery, error: &SendError) {
+        if self.others.is_empty() || matches!(delivery.subject, Subject::Notice(_)) || !self.gate().alarm() {
             return;
         }
         let (name, kind) = (&self.channel.name, self.channel.kind);

@@ -1,5 +1,7 @@
 //! The worker of a channel, over an outbox in memory and a clock that the test moves.
 
+mod reload;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -7,9 +9,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use prometheus::core::Collector;
-use tidewatch::alert::{Kind, Severity};
+use tidewatch::alert::Severity;
 use tidewatch::clock::Clock;
-use tidewatch::notify::deliver::{self, Meters, Post, Workers};
+use tidewatch::notify::deliver::{self, Gates, Meters, Post};
 use tidewatch::notify::{Anchor, Channel, Limits, Notifier, Retry, SendError};
 use tidewatch::store::{Delivery, Settlement, Subject};
 use tidewatch::task::Tasks;
@@ -55,8 +57,10 @@ struct House {
     outbox: Arc<OutboxStub>,
     tasks: Tasks,
     meters: Meters,
+    gates: Gates,
     channel: Arc<Controlled>,
-    workers: Option<Workers>,
+    /// What the last reload started.
+    generation: Option<Tasks>,
 }
 
 impl House {
@@ -73,7 +77,7 @@ impl House {
         });
         let outbox = OutboxStub::new(&clock);
         let meters = Meters::new(&telemetry);
-        let mut house = Self { clock, outbox, tasks, meters, channel, workers: None };
+        let mut house = Self { clock, outbox, tasks, meters, gates: Gates::default(), channel, generation: None };
         house.start(limits);
         house
     }
@@ -85,13 +89,18 @@ impl House {
             notifier: Arc::clone(&self.channel) as Arc<dyn Notifier>,
             limits,
         });
+        let generation = self.tasks.group();
         let post = Post {
             store: Arc::clone(&self.outbox) as _,
-            tasks: self.tasks.clone(),
+            tasks: generation.clone(),
             clock: self.clock.clone(),
             meters: self.meters.clone(),
+            gates: self.gates.clone(),
         };
-        self.workers = Some(deliver::start(&channels, &post));
+        deliver::start(&channels, &post);
+        if let Some(before) = self.generation.replace(generation) {
+            before.stop();
+        }
     }
 
     fn act(&self, act: Act) {
@@ -366,17 +375,4 @@ async fn a_stop_finishes_what_is_being_sent_and_begins_nothing() {
     assert_eq!(drained.await.unwrap(), 0, "all ended within the drain");
     assert!(matches!(house.until_settled(1, 1).await, Settlement::Delivered { .. }));
     assert_eq!((house.got(), house.outbox.settled(2)), (1, vec![]));
-}
-
-#[tokio::test]
-async fn workers_are_replaced_without_a_second_copy() {
-    let mut house = House::new(Limits::default(), true);
-    house.outbox.add(message(1, 1), true);
-    house.until_got(1).await;
-    // A reload: the old workers end when their sends have, the new ones begin at once.
-    house.start(Limits::default());
-    house.outbox.add(Delivery { kind: Kind::Changed, ..message(2, 2) }, true);
-    house.channel.permits.add_permits(10);
-    eventually("both", SOON, async || (house.outbox.done() == 2).then_some(())).await;
-    assert_eq!(house.got(), 2);
 }

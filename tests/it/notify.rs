@@ -15,6 +15,7 @@ use tidewatch::store::Delivery;
 use crate::support::certificates::Certificates;
 use crate::support::deliveries::{at, delivery, deps, episode, incident, opened};
 use crate::support::http_stub::{HttpStub, Reply};
+use crate::support::program::{Program, tidewatch};
 
 mod email;
 mod slack;
@@ -206,19 +207,35 @@ async fn a_file_that_cannot_be_written_is_tried_again() {
 }
 
 #[tokio::test]
+async fn an_answers_body_is_cut_at_the_bound() {
+    let stub = HttpStub::start(|_| Reply::status(200, "x".repeat(1_000))).await;
+    let request = Request::get(stub.url("/")).body(Bytes::new()).unwrap();
+    let answer = Client::new().unwrap().send(request, Duration::from_secs(10), 100).await.unwrap();
+    assert_eq!((answer.status.as_u16(), answer.body.len()), (200, 100));
+}
+
+/// On the program: the system's certificates are those that `SSL_CERT_FILE` names.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn https_needs_a_trusted_certificate() {
     let folder = tempfile::tempdir().unwrap();
     let certificates = Certificates::make(folder.path());
-    let stub = HttpStub::start_tls(certificates.acceptor(), |_| Reply::status(200, "x".repeat(1_000))).await;
-    let uri = format!("https://localhost:{}/canary", stub.address.port());
-    let request = || Request::get(&uri).body(Bytes::new()).unwrap();
-    let limit = Duration::from_secs(10);
-    let answer = Client::trusting(&certificates.authority).unwrap().send(request(), limit, 100).await.unwrap();
-    assert_eq!((answer.status.as_u16(), answer.body.len()), (200, 100), "the body is cut at the bound");
-    let error = Client::new().unwrap().send(request(), limit, 100).await.unwrap_err();
-    assert!(!error.sent && error.to_string().contains("TLS"), "{error}");
-    assert!(!error.to_string().contains("canary"), "{error}");
-    assert_eq!(stub.asked()[0].headers["host"], format!("localhost:{}", stub.address.port()));
+    let stub = HttpStub::start_tls(certificates.acceptor(), |_| Reply::status(200, "")).await;
+    let host = format!("localhost:{}", stub.address.port());
+    let config = folder.path().join("tidewatch.toml");
+    std::fs::write(&config, format!("[notify.webhook.ops]\nurl = 'https://{host}/canary'\n")).unwrap();
+    for trusted in [false, true] {
+        let mut command = tidewatch(&["serve", "--listen", "127.0.0.1:0", "--config", config.to_str().unwrap()]);
+        if trusted {
+            command.env("SSL_CERT_FILE", &certificates.authority);
+        }
+        let server = Program::spawn(&folder.path().join("data"), &mut command).await;
+        let done = server.command(&["test-notify", "ops"]);
+        assert_eq!(done.code, Some(i32::from(!trusted)), "{done:?}");
+        assert!(trusted || done.err.contains("TLS") && !done.err.contains("canary"), "{done:?}");
+        assert_eq!(stub.asked().len(), usize::from(trusted));
+        server.stop().await;
+    }
+    assert_eq!(stub.asked()[0].headers["host"], host);
 }
 
 #[test]

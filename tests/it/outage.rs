@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tidewatch::config::{Document, Environment};
-use tidewatch::notify::deliver::{self, Meters, Post};
+use tidewatch::notify::deliver::{self, Gates, Meters, Post};
 use tidewatch::notify::{self, Config};
 use tidewatch::store::{Delivery, Subject};
 use tidewatch::task::Tasks;
@@ -29,9 +29,10 @@ async fn what_slack_missed_arrives_once_and_says_that_it_is_late() {
         tasks: Tasks::new(&telemetry),
         clock: deps.clock.clone(),
         meters: Meters::new(&telemetry),
+        gates: Gates::default(),
     };
     slack.down(true);
-    let _workers = deliver::start(&channels, &post);
+    deliver::start(&channels, &post);
     for id in 1..=30 {
         let incident = opened().incident.map(|incident| tidewatch::alert::Incident { id, ..incident });
         outbox.add(Delivery { id, subject: Subject::Incident(id), incident, ..opened() }, true);

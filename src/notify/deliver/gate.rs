@@ -1,15 +1,32 @@
 //! How many sends a channel may start now: pace, pauses that the other side asked for, and a breaker. Pure.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::super::{Limits, Retry, backoff};
+use super::super::{Channel, Limits, Retry, backoff};
 
 /// So many failures in a row open the breaker …
 const FAILURES: u32 = 5;
 /// … for this long; then one message at a time is tried until one arrives.
 const OPEN: Duration = Duration::from_secs(30);
+
+/// The gates of all channels, by name. A reload keeps them: what the other side asked for holds whoever asks again.
+/// Clones share them.
+#[derive(Clone, Default)]
+pub struct Gates(Arc<Mutex<BTreeMap<String, Arc<Mutex<Gate>>>>>);
+
+impl Gates {
+    /// A channel's gate, with the limits that it has now.
+    pub(super) fn of(&self, channel: &Channel) -> Arc<Mutex<Gate>> {
+        let mut gates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let gate = gates.entry(channel.name.clone()).or_insert_with(|| Arc::new(Mutex::new(Gate::new(channel.limits))));
+        gate.lock().unwrap_or_else(PoisonError::into_inner).limits = channel.limits;
+        Arc::clone(gate)
+    }
+}
 
 pub(super) struct Gate {
     limits: Limits,

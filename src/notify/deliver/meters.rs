@@ -51,7 +51,6 @@ impl Meters {
             self.attempts.with_label_values(&[channel, result]).inc_by(0);
         }
         self.dwell.with_label_values(&[channel]);
-        self.rests(channel, false);
     }
 
     pub(super) fn attempt(&self, channel: &str, how: &Settlement) {
