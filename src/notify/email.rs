@@ -214,15 +214,15 @@ impl Notifier for Email {
         let done = self.progress.of(delivery);
         let to: Vec<&Mailbox> = self.to.iter().filter(|to| !done.contains(&to.email.to_string())).collect();
         let at_end = AtomicBool::new(false);
-        let (answers, mut connection) = match tokio::time::timeout(self.timeout, self.dialogue(&mail, &to, &at_end)).await
-        {
-            Ok(done) => done?,
-            Err(_) if at_end.load(Ordering::Relaxed) => return Err(lost("too late")),
-            Err(_) => {
-                let what = format!("not done within {:?}", self.timeout);
-                return Err(SendError { retry: Retry::Later, reason: "timeout", what });
-            }
-        };
+        let (answers, mut connection) =
+            match tokio::time::timeout(self.timeout, self.dialogue(&mail, &to, &at_end)).await {
+                Ok(done) => done?,
+                Err(_) if at_end.load(Ordering::Relaxed) => return Err(lost("too late")),
+                Err(_) => {
+                    let what = format!("not done within {:?}", self.timeout);
+                    return Err(SendError { retry: Retry::Later, reason: "timeout", what });
+                }
+            };
         let outcome = self.progress.concluded(delivery, answers);
         // What became of the message is known: how the goodbye ends changes nothing.
         drop(tokio::time::timeout(GOODBYE, connection.quit()).await);
