@@ -212,7 +212,7 @@ impl Notifier for Email {
         let letter = self.letter(delivery);
         let mail = self.formatted(&letter)?;
         let done = self.progress.of(delivery);
-        let to: Vec<&Mailbox> = self.to.iter().filter(|to| !done.contains(&to.email.to_string())).collect();
+        let to: Vec<&Mailbox> = self.to.iter().filter(|to| !done.contains(to.email.as_ref())).collect();
         let at_end = AtomicBool::new(false);
         let (answers, mut connection) =
             match tokio::time::timeout(self.timeout, self.dialogue(&mail, &to, &at_end)).await {
