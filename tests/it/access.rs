@@ -180,7 +180,7 @@ fn beyond_loopback_a_token_is_needed() {
     }
     for listen in ["0.0.0.0:9480", "[::]:9480", ":9480", "192.168.1.7:9480"] {
         let problem = wrong(listen, "").unwrap();
-        assert!(problem.contains("there is no token"), "{listen}: {problem}");
+        assert!(problem.contains("no token is configured"), "{listen}: {problem}");
         assert_eq!(wrong(listen, "token = 'abcdefghijklmnop'"), None);
         assert_eq!(wrong(listen, "open_without_token = true"), None, "the configuration says so in words");
     }
