@@ -6,6 +6,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+mod bounds;
 pub mod changes;
 pub mod decide;
 pub mod episode;

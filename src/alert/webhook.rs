@@ -1,38 +1,17 @@
 //! The body that Alertmanager posts, version "4": <https://prometheus.io/docs/alerting/latest/configuration/#webhook_config>.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use super::bounds::{MOST_NAME, bounded, cut, shorten};
 use super::identity;
 use super::splitter::{Broken, Element, Splitter};
 use super::{Alert, Fingerprint, Labels, Post, Quarantined};
 
-/// What is kept of one alert, and of one post.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// More alerts in one post than this are counted as truncated.
-    pub alerts: usize,
-    /// More bytes of memory than this for the alerts of one post: those beyond are counted as truncated.
-    pub memory: usize,
-    /// More labels of an alert than this, in the order of their names, are left out.
-    pub labels: usize,
-    /// A longer label value, in bytes, is cut, and a hash of the whole is added.
-    pub label: usize,
-    /// A longer annotation, in bytes, is cut.
-    pub annotation: usize,
-}
+pub use super::bounds::Limits;
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self { alerts: 50_000, memory: 128 << 20, labels: 128, label: 4 << 10, annotation: 16 << 10 }
-    }
-}
-
-/// Names are short by the data model's habit; a longer one is cut.
-const MOST_NAME: usize = 256;
 /// How much of a piece that could not be understood is kept, and of how many pieces of one post.
 const KEPT: usize = 64 << 10;
 const KEPT_PIECES: usize = 100;
@@ -212,29 +191,6 @@ fn time(text: Option<&str>, field: &str) -> Result<Option<Timestamp>, String> {
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
     let time: Timestamp = text.parse().map_err(|_| format!("{field} `{}` is no time", cut(text, 40)))?;
     Ok((TIMES.0..TIMES.1).contains(&time.as_second()).then_some(time))
-}
-
-fn bounded(texts: Labels, most: usize, value: impl Fn(String) -> String) -> Labels {
-    // The two that everything hangs on come first, whatever else there is.
-    let (first, rest): (BTreeMap<_, _>, BTreeMap<_, _>) =
-        texts.into_iter().partition(|(name, _)| name == "alertname" || name == "severity");
-    first
-        .into_iter()
-        .chain(rest)
-        .take(most)
-        .map(|(name, text)| (cut(&name, MOST_NAME).into_owned(), value(text)))
-        .collect()
-}
-
-/// A value within `most` bytes; what is cut stays distinguishable by a hash of the whole.
-fn shorten(value: String, most: usize) -> String {
-    if value.len() <= most { value } else { format!("{}…#{:016x}", cut(&value, most - 20), identity::hash(&value)) }
-}
-
-/// At most `most` bytes of a text, ending between two characters.
-fn cut(text: &str, most: usize) -> Cow<'_, str> {
-    let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-    Cow::Borrowed(text.get(..end).unwrap_or_default())
 }
 
 fn is_http(url: &str) -> bool {
