@@ -12,8 +12,9 @@ use super::readiness::Readiness;
 use super::settings::{Flags, Validated};
 use crate::alert::policy::Policy;
 use crate::collect::scrape::patience;
+use crate::collect::{Answer, Question, Refused};
 use crate::facts::Facts;
-use crate::http::{Control, Front, ScrapeRequest, Scraper};
+use crate::http::{Control, Front, ScrapeRequest, Scraper, TargetRequest, Told, Untold};
 use crate::metrics::expose::{self, Format};
 use crate::metrics::{Batch, Desc};
 use crate::notify;
@@ -133,6 +134,12 @@ impl Shared {
     }
 }
 
+fn write(batches: &[&Batch], format: Format, out: &mut Vec<u8>) {
+    for dropped in expose::write(batches, format, out) {
+        tracing::debug!(?dropped, "left out of the exposition");
+    }
+}
+
 #[async_trait]
 impl Scraper for Shared {
     async fn scrape(&self, request: ScrapeRequest, format: Format, out: &mut Vec<u8>) -> Result<(), String> {
@@ -148,10 +155,35 @@ impl Scraper for Shared {
             if whole { Some(self.own(self.condition().await.as_ref())) } else { None }
         });
         let batches: Vec<&Batch> = scrape.batches().into_iter().chain(&own).collect();
-        for dropped in expose::write(&batches, format, out) {
-            tracing::debug!(?dropped, "left out of the exposition");
-        }
+        write(&batches, format, out);
         Ok(())
+    }
+
+    async fn target(&self, request: TargetRequest, format: Format, out: &mut Vec<u8>) -> Result<Told, Option<Untold>> {
+        let generation = self.generation();
+        let (engine, settings) = (&generation.engine, &generation.validated.settings);
+        let everything = engine.everything();
+        let served = if request.bound.is_empty() { everything.clone() } else { everything.bound(&request.bound) };
+        let limit = patience(request.timeout, settings.scrape.timeout.0);
+        let question = Question { query: request.query, limit };
+        match engine.answer(request.path, &served, &question).await.ok_or(None)? {
+            Ok(Answer::Samples(batch)) => {
+                write(&[&batch], format, out);
+                Ok(Told::Samples)
+            }
+            Ok(Answer::Text(text)) => {
+                out.extend_from_slice(text.as_bytes());
+                Ok(Told::Text)
+            }
+            Err(refused) => {
+                let status = match refused {
+                    Refused::Senseless(_) => http::StatusCode::BAD_REQUEST,
+                    Refused::Forbidden(_) => http::StatusCode::FORBIDDEN,
+                    Refused::Failed(_) => http::StatusCode::INTERNAL_SERVER_ERROR,
+                };
+                Err(Some((status, refused.to_string())))
+            }
+        }
     }
 }
 

@@ -13,6 +13,8 @@ pub struct Entry {
     pub parts: &'static [&'static str],
     /// When and how much.
     pub schedule: Schedule,
+    /// The path on which it answers for a target that the request names.
+    pub endpoint: Option<&'static str>,
     /// What runs.
     pub collector: Arc<dyn Collector>,
 }
@@ -40,6 +42,17 @@ macro_rules! list {
         }
 
         impl Config {
+            /// Lays the environment over what the file says; keys of problems begin with the collector's name.
+            pub fn complete(
+                &mut self,
+                environment: &$crate::config::Environment,
+                problems: &mut $crate::config::Problems,
+            ) {
+                $(problems.within(stringify!($name), |problems| {
+                    <$type as $crate::collect::Declare>::complete(&mut self.$name, environment, problems);
+                });)*
+            }
+
             /// What is wrong beyond the syntax; keys begin with the collector's name.
             pub fn check(&self, problems: &mut $crate::config::Problems) {
                 const CHECKS: &[(&str, fn(&Config, &mut $crate::config::Problems))] = &[$(
@@ -62,10 +75,12 @@ macro_rules! list {
         pub fn build(config: &Config, deps: &$crate::collect::Deps) -> Vec<$crate::collect::Entry> {
             const BUILD: &[fn(&Config, &$crate::collect::Deps) -> Option<$crate::collect::Entry>] = &[$(
                 |config, deps| {
-                    config.$name.schedule.enabled.then(|| $crate::collect::Entry {
+                    let wanted = <$type as $crate::collect::Declare>::wanted(&config.$name);
+                    (wanted && config.$name.schedule.enabled).then(|| $crate::collect::Entry {
                         name: stringify!($name),
                         parts: <$type as $crate::collect::Declare>::PARTS,
                         schedule: config.$name.schedule.clone(),
+                        endpoint: <$type as $crate::collect::Declare>::ENDPOINT,
                         collector: std::sync::Arc::new(<$type as $crate::collect::Declare>::build(&config.$name, deps)),
                     })
                 },
@@ -86,7 +101,7 @@ mod tests {
     use serde::Deserialize;
 
     use crate::collect::{CollectError, Collector, Declare, Deps, Output, Schedule};
-    use crate::config::{Document, Problem, Problems};
+    use crate::config::{Document, Environment, Problem, Problems};
     use crate::metrics::Desc;
 
     static UP: Desc = Desc::gauge("fake_up", "Always 1.", &[]);
@@ -110,10 +125,22 @@ mod tests {
 
     impl Declare for Fake {
         type Config = FakeConfig;
+        const ENDPOINT: Option<&'static str> = Some("/probe");
         const PARTS: &'static [&'static str] = &["left", "right"];
 
         fn descs() -> Vec<&'static Desc> {
             vec![&UP]
+        }
+
+        fn complete(config: &mut FakeConfig, environment: &Environment, problems: &mut Problems) {
+            match environment.get("FAKE_SIZE").map(str::parse).transpose() {
+                Ok(size) => config.size = size.unwrap_or(config.size),
+                Err(_) => problems.push(Problem::warning("size", "FAKE_SIZE is no size")),
+            }
+        }
+
+        fn wanted(config: &FakeConfig) -> bool {
+            config.size != 0
         }
 
         fn check(config: &FakeConfig, problems: &mut Problems) {
@@ -189,12 +216,25 @@ mod tests {
 
     #[test]
     fn a_disabled_collector_is_not_built() {
-        let text =
-            "[collectors.alpha]\nschedule = { enabled = false }\n[collectors.beta]\nschedule = { max_series = 7 }\n";
+        let text = "[collectors.alpha]\nsize = 1\nschedule = { enabled = false }\n[collectors.beta]\nsize = 1\nschedule = { max_series = 7 }\n";
         let (settings, problems) = Document::new("t.toml", text).parse::<Settings>();
         assert!(problems.0.is_empty(), "{problems}");
         let entries = listed::build(&settings.collectors, &deps());
         let found: Vec<_> = entries.iter().map(|entry| (entry.name, entry.parts, entry.schedule.max_series)).collect();
         assert_eq!(found, [("beta", Fake::PARTS, 7)]);
+    }
+
+    #[test]
+    fn the_environment_completes_a_section_and_one_with_nothing_to_collect_from_is_not_built() {
+        let mut config = listed::Config::default();
+        assert!(listed::build(&config, &deps()).is_empty());
+        let mut problems = Problems::default();
+        config.complete(&[("FAKE_SIZE", "3")].into(), &mut problems);
+        assert!(problems.0.is_empty(), "{problems}");
+        let endpoints: Vec<_> = listed::build(&config, &deps()).iter().map(|entry| entry.endpoint).collect();
+        assert_eq!(endpoints, [Some("/probe"), Some("/probe")]);
+        config.complete(&[("FAKE_SIZE", "big")].into(), &mut problems);
+        let keys: Vec<_> = problems.0.iter().map(|problem| problem.key.as_str()).collect();
+        assert_eq!(keys, ["alpha.size", "beta.size"]);
     }
 }

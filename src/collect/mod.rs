@@ -13,26 +13,31 @@ use serde::de::DeserializeOwned;
 
 use crate::agents::Registry;
 use crate::clock::Clock;
-use crate::config::{Problem, Problems, Span};
+use crate::config::{Environment, Problem, Problems, Span};
 use crate::facts::Facts;
 use crate::metrics::{Batch, Desc};
 use crate::task::Tasks;
 
 mod docs;
+mod endpoint;
 mod last;
 mod limit;
 #[macro_use]
 mod list;
 mod run;
+mod said;
 pub mod scrape;
 mod select;
 mod slot;
 
 pub use docs::docs;
+pub use endpoint::{Answer, Question, Refused};
 pub use last::{Last, LastRun};
 pub use list::Entry;
+pub use said::Said;
 pub use select::{SelectError, Selection};
 
+// Of two with the same endpoint, the first answers where both are served.
 collectors! {
     agents => agents::Agents,
     host => host::Host,
@@ -77,6 +82,11 @@ impl Output {
         &mut self.parts[index].1
     }
 
+    /// Adds a further batch to a part: that of one of several targets, which succeeds or fails alone.
+    pub fn add(&mut self, name: &'static str, batch: Batch) {
+        self.parts.push((name, batch));
+    }
+
     /// All parts for cutting them down, in the order in which they were begun.
     fn batches_mut(&mut self) -> impl Iterator<Item = &mut Batch> {
         self.parts.iter_mut().map(|(_, batch)| batch)
@@ -98,6 +108,11 @@ pub trait Collector: Send + Sync + 'static {
     /// One run. Nothing is kept between runs but what must be. A part that fails leaves its own batch empty; an error
     /// here costs the whole collector's series, and a hanging run is cut off at its deadline.
     async fn collect(&self, out: &mut Output) -> Result<(), CollectError>;
+
+    /// Answers its multi-target endpoint, where it declares one. Cut off at the question's limit.
+    async fn answer(&self, _question: &Question) -> Result<Answer, Refused> {
+        Err(Refused::Failed("this collector answers no targets".into()))
+    }
 }
 
 /// What the list asks of a collector's type.
@@ -108,8 +123,20 @@ pub trait Declare: Collector + Sized {
     /// The names besides its own that `collect[]` takes: its parts.
     const PARTS: &'static [&'static str];
 
+    /// The path on which it answers for a target that the request names: `/probe`.
+    const ENDPOINT: Option<&'static str> = None;
+
     /// Every family that it may write, for `docs/metrics.md` and the tests over all of them.
     fn descs() -> Vec<&'static Desc>;
+
+    /// Lays the environment over what the file says: the names that the original exporter reads, and common ones.
+    /// What is set but cannot be used is a problem of severity warning, and is skipped.
+    fn complete(_config: &mut Self::Config, _environment: &Environment, _problems: &mut Problems) {}
+
+    /// Whether there is anything to collect from. One without is not built: it has no success to report.
+    fn wanted(_config: &Self::Config) -> bool {
+        true
+    }
 
     /// What is wrong with its section beyond its syntax; keys relative to the section.
     fn check(config: &Self::Config, problems: &mut Problems);

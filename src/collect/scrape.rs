@@ -4,17 +4,19 @@
 //! [`patience`] lasts, which is shorter than what Prometheus waits for the response. So a slow collector costs its own
 //! series, and the rest still arrives.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::join_all;
 use tokio::time::{Instant, timeout};
 
 use super::slot::Slot;
-use super::{Entry, Last, Output, Selection};
+use super::{Answer, Entry, Last, Output, Question, Refused, Selection};
 use crate::clock::Clock;
 use crate::metrics::{Batch, Desc};
-use crate::task::Tasks;
+use crate::task::{Tasks, words};
 use crate::telemetry::Telemetry;
 
 pub(super) static SUCCESS: Desc = Desc::gauge(
@@ -107,6 +109,28 @@ impl Engine {
             scrape.collected.extend(output.map(|output| (output, parts.iter().copied().collect())));
         }
         scrape
+    }
+
+    /// Asks the first selected collector with the endpoint `path`; `None` if there is none.
+    pub async fn answer(
+        &self,
+        path: &str,
+        selection: &Selection,
+        question: &Question,
+    ) -> Option<Result<Answer, Refused>> {
+        let serves =
+            |slot: &&Arc<Slot>| slot.entry.endpoint == Some(path) && selection.parts(slot.entry.name).is_some();
+        let entry = &self.0.slots.iter().find(serves)?.entry;
+        let asked = AssertUnwindSafe(timeout(question.limit, entry.collector.answer(question))).catch_unwind().await;
+        Some(match asked {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(Refused::Failed(format!("no answer within {:?}", question.limit))),
+            Err(panic) => {
+                let what = words(panic.as_ref());
+                tracing::error!(collector = entry.name, what, "the endpoint panicked");
+                Err(Refused::Failed("this request failed here; the log says why".into()))
+            }
+        })
     }
 
     /// The last known state of every collector that has run.

@@ -4,6 +4,7 @@
 mod problem;
 mod secret;
 mod types;
+pub mod yaml;
 
 pub use problem::{Document, Problem, Problems, Severity as ProblemSeverity};
 pub use secret::Secret;

@@ -96,7 +96,38 @@ pub trait Scraper: Send + Sync + 'static {
     /// # Errors
     /// A name that is no collector and no part: the text names the valid ones.
     async fn scrape(&self, request: ScrapeRequest, format: Format, out: &mut Vec<u8>) -> Result<(), String>;
+
+    /// Writes the answer of a multi-target endpoint, `/probe` or `/scrape`, into `out`.
+    ///
+    /// # Errors
+    /// The question has no answer; or, `None`, nothing that this listener serves has that endpoint.
+    async fn target(&self, request: TargetRequest, format: Format, out: &mut Vec<u8>) -> Result<Told, Option<Untold>>;
 }
+
+/// What a scraper asks of a multi-target endpoint.
+#[derive(Clone, Debug, Default)]
+pub struct TargetRequest {
+    /// `/probe` or `/scrape`.
+    pub path: &'static str,
+    /// The query's pairs, decoded.
+    pub query: Vec<(String, String)>,
+    /// The listener's collectors; empty means all.
+    pub bound: Vec<String>,
+    /// `X-Prometheus-Scrape-Timeout-Seconds`.
+    pub timeout: Option<Duration>,
+}
+
+/// What was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// An exposition.
+    Samples,
+    /// Text for a person.
+    Text,
+}
+
+/// Why nothing was: the status, and words for whoever asked.
+pub type Untold = (http::StatusCode, String);
 
 /// What the routes ask of the application as a whole.
 #[async_trait]

@@ -11,9 +11,9 @@ use http::{HeaderMap, StatusCode, header};
 use prometheus::{Histogram, IntCounterVec};
 use tokio::time::Instant;
 
-use super::buffers::Buffers;
+use super::buffers::{Buffer, Buffers};
 use super::front::Front;
-use super::{Api, Listener, ScrapeRequest};
+use super::{Api, Listener, ScrapeRequest, TargetRequest, Told};
 use crate::metrics::expose::{self, Format, Gzip};
 use crate::telemetry::Telemetry;
 
@@ -72,7 +72,9 @@ fn name(format: Format) -> &'static str {
 }
 
 pub(super) fn routes() -> Router<Arc<Api>> {
-    Router::new().route("/metrics", get(metrics))
+    let target =
+        |path| get(move |api, front, listener, query, headers| target(path, api, front, listener, query, headers));
+    Router::new().route("/metrics", get(metrics)).route("/probe", target("/probe")).route("/scrape", target("/scrape"))
 }
 
 async fn metrics(
@@ -97,10 +99,47 @@ async fn metrics(
     if let Err(why) = api.scraper.scrape(request, format, &mut plain.bytes).await {
         return refuse(why);
     }
+    let response = packed(meters, &headers, format.content_type(), plain);
+    meters.scrapes.with_label_values(&[name(format)]).inc();
+    meters.seconds.observe(began.elapsed().as_secs_f64());
+    response
+}
+
+/// `GET /probe?target=…` and `GET /scrape?target=…`.
+async fn target(
+    path: &'static str,
+    State(api): State<Arc<Api>>,
+    Extension(front): Extension<Arc<Front>>,
+    Extension(listener): Extension<Arc<Listener>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let meters = &front.scrapes;
+    let format = Format::negotiate(&joined(&headers, &header::ACCEPT));
+    let query: Vec<_> = url::form_urlencoded::parse(query.as_deref().unwrap_or_default().as_bytes())
+        .map(|(key, value)| (key.into_owned(), value.into_owned()))
+        .take(NAMES.0)
+        .collect();
+    let (bound, timeout) = (listener.collectors.clone(), patience(&headers));
+    let mut plain = meters.buffers.take();
+    let request = TargetRequest { path, query, bound, timeout };
+    match api.scraper.target(request, format, &mut plain.bytes).await {
+        Ok(Told::Samples) => packed(meters, &headers, format.content_type(), plain),
+        Ok(Told::Text) => packed(meters, &headers, "text/plain; charset=utf-8", plain),
+        Err(Some((status, why))) => (status, format!("{why}\n")).into_response(),
+        Err(None) => {
+            let why = format!("no collector that is enabled and served here has {path}\n");
+            (StatusCode::NOT_FOUND, why).into_response()
+        }
+    }
+}
+
+/// The answer, compressed where the scraper takes that and it is worth it.
+fn packed(meters: &ScrapeMeters, headers: &HeaderMap, content_type: &'static str, plain: Buffer) -> Response {
     let mut answered = HeaderMap::new();
-    answered.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(format.content_type()));
+    answered.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
     answered.insert(header::VARY, header::HeaderValue::from_static("accept, accept-encoding"));
-    let body = if plain.bytes.len() > WORTH_GZIP && expose::accepts_gzip(&joined(&headers, &header::ACCEPT_ENCODING)) {
+    let body = if plain.bytes.len() > WORTH_GZIP && expose::accepts_gzip(&joined(headers, &header::ACCEPT_ENCODING)) {
         let mut compressed = meters.buffers.take();
         let mut gzip = meters.gzip();
         gzip.pack(&plain.bytes, &mut compressed.bytes);
@@ -110,8 +149,6 @@ async fn metrics(
     } else {
         plain
     };
-    meters.scrapes.with_label_values(&[name(format)]).inc();
-    meters.seconds.observe(began.elapsed().as_secs_f64());
     (answered, body.into_bytes()).into_response()
 }
 
@@ -129,9 +166,12 @@ fn asked(query: &str, headers: &HeaderMap, listener: &Listener) -> Result<Scrape
         }
         names.push(value.into_owned());
     }
-    request.timeout =
-        headers.get("x-prometheus-scrape-timeout-seconds").and_then(|value| seconds(value.to_str().ok()?));
+    request.timeout = patience(headers);
     Ok(request)
+}
+
+fn patience(headers: &HeaderMap) -> Option<Duration> {
+    headers.get("x-prometheus-scrape-timeout-seconds").and_then(|value| seconds(value.to_str().ok()?))
 }
 
 /// A header that makes no sense is no reason to fail a scrape: the configured deadline holds.

@@ -14,12 +14,16 @@ pub struct Batch {
     families: Vec<Family>,
     by_name: HashMap<Cow<'static, str>, usize>,
     last: usize,
+    /// A label that every sample carries, as it is written.
+    constant: Vec<u8>,
 }
 
 /// One family's samples.
 #[derive(Clone, Debug)]
 pub(super) struct Family {
     pub(super) desc: Desc,
+    /// The label that every sample of the batch carries, as it is written; mostly none.
+    constant: Vec<u8>,
     /// The lines of plain samples, the same in both formats.
     pub(super) lines: Vec<u8>,
     /// A hash of each line's labels: where two are equal, a series may have been pushed twice.
@@ -38,10 +42,20 @@ pub(super) enum Distribution {
     Summary(Summary),
 }
 
+/// The label that tells several targets of a kind apart.
+const INSTANCE: &str = "instance";
+
 impl Batch {
     /// An empty batch.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty batch, each of whose samples will carry `instance` with this value: one of several targets of a kind.
+    pub fn of_instance(instance: &str) -> Self {
+        let mut constant = Vec::new();
+        append_labels(&mut constant, std::iter::once((INSTANCE, instance)));
+        Self { constant, ..Self::default() }
     }
 
     /// Adds one sample. `labels` are the values of `desc.labels`, in their order; an empty value is written as such.
@@ -52,7 +66,7 @@ impl Batch {
     /// Adds one sample whose label names the source tells; a name that no scraper reads costs the sample.
     pub fn push_labelled(&mut self, desc: &Desc, labels: &[(&str, &str)], value: f64) {
         let family = self.family(desc);
-        if are_names(labels) {
+        if family.takes(labels) {
             family.push(desc.kind, labels.iter().copied(), value);
         } else {
             family.refused += 1;
@@ -67,7 +81,7 @@ impl Batch {
     /// Adds one histogram whose label names the source tells.
     pub fn push_histogram_labelled(&mut self, desc: &Desc, labels: &[(&str, &str)], value: Histogram) {
         let family = self.family(desc);
-        if are_names(labels) {
+        if family.takes(labels) {
             family.push_distribution(labels.iter().copied(), Distribution::Histogram(value));
         } else {
             family.refused += 1;
@@ -113,7 +127,7 @@ impl Batch {
         let near = Some(self.last).filter(named).or(Some(self.last + 1).filter(named));
         let at = near.or_else(|| self.by_name.get(desc.name.as_ref()).copied()).unwrap_or_else(|| {
             self.by_name.insert(desc.name.clone(), self.families.len());
-            self.families.push(Family::new(desc.clone()));
+            self.families.push(Family::new(desc.clone(), self.constant.clone()));
             self.families.len() - 1
         });
         self.last = at;
@@ -122,8 +136,13 @@ impl Batch {
 }
 
 impl Family {
-    fn new(desc: Desc) -> Self {
-        Self { desc, lines: Vec::new(), hashes: Vec::new(), distributions: Vec::new(), not_counting: false, refused: 0 }
+    fn new(desc: Desc, constant: Vec<u8>) -> Self {
+        let (lines, hashes, distributions) = (Vec::new(), Vec::new(), Vec::new());
+        Self { desc, constant, lines, hashes, distributions, not_counting: false, refused: 0 }
+    }
+
+    fn takes(&self, labels: &[(&str, &str)]) -> bool {
+        are_names(labels) && (self.constant.is_empty() || labels.iter().all(|(name, _)| *name != INSTANCE))
     }
 
     pub(super) fn series(&self) -> usize {
@@ -138,6 +157,7 @@ impl Family {
         self.lines.extend_from_slice(self.desc.name.as_bytes());
         let open = self.lines.len();
         self.lines.push(b'{');
+        self.lines.extend_from_slice(&self.constant);
         append_labels(&mut self.lines, labels);
         if self.lines.len() == open + 1 {
             self.lines.truncate(open);
@@ -157,7 +177,7 @@ impl Family {
             Distribution::Summary(summary) => self.desc.kind == Kind::Summary && summary.is_sound(),
         };
         if sound {
-            let mut written = Vec::new();
+            let mut written = self.constant.clone();
             append_labels(&mut written, labels);
             self.distributions.push((written, value));
         } else {
@@ -189,8 +209,8 @@ fn are_names(labels: &[(&str, &str)]) -> bool {
 }
 
 fn append_labels<'a>(out: &mut Vec<u8>, labels: impl Iterator<Item = (&'a str, &'a str)>) {
-    for (at, (name, value)) in labels.enumerate() {
-        if at > 0 {
+    for (name, value) in labels {
+        if out.last() == Some(&b'"') {
             out.push(b',');
         }
         out.extend_from_slice(name.as_bytes());

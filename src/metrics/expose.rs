@@ -267,6 +267,33 @@ seconds_count{way="in"} 3
     }
 
     #[test]
+    fn a_batch_of_an_instance_says_so_on_every_sample() {
+        static SEEN: Desc = Desc::gauge("seen", "", &[]);
+        let (mut one, mut two) = (Batch::of_instance("a\"b"), Batch::of_instance("c"));
+        for batch in [&mut one, &mut two] {
+            batch.push(&SEEN, &[], 1.0);
+            batch.push(&LOAD, &["x"], 1.0);
+            batch.push_labelled(&OLD, &[("instance", "forged")], 1.0);
+        }
+        two.push_histogram(&SECONDS, &["in"], &Histogram { bounds: vec![], cumulative: vec![1], sum: 1.0 });
+        let (text, left_out) = written(&[&one, &two], Format::Text);
+        let samples: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(
+            samples,
+            [
+                r#"seen{instance="a\"b"} 1"#,
+                r#"seen{instance="c"} 1"#,
+                r#"load{instance="a\"b",host="x"} 1"#,
+                r#"load{instance="c",host="x"} 1"#,
+                r#"seconds_bucket{instance="c",way="in",le="+Inf"} 1"#,
+                r#"seconds_sum{instance="c",way="in"} 1"#,
+                r#"seconds_count{instance="c",way="in"} 1"#,
+            ]
+        );
+        assert_eq!(left_out, [dropped("old", 2, Reason::Type)]);
+    }
+
+    #[test]
     fn a_counter_that_openmetrics_cannot_take_is_unknown_there_under_the_same_name() {
         let named = |name: &str| Desc::named(Kind::Counter, name.into(), String::new(), &[]);
         let mut batch = Batch::new();

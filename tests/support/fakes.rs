@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tidewatch::alert::policy::Policy;
 use tidewatch::alert::{Counts, Incident, Post, Quarantined};
 use tidewatch::facts::{Facts, ServiceState, State};
-use tidewatch::http::{Control, ScrapeRequest, Scraper};
+use tidewatch::http::{Control, ScrapeRequest, Scraper, TargetRequest, Told, Untold};
 use tidewatch::metrics::expose::Format;
 use tidewatch::store::{
     Change, Condition, Delivery, Ledger, OutboxFilter, OutboxRow, Receipt, Settlement, Store, StoreError,
@@ -47,6 +47,11 @@ impl Scraper for FakeScraper {
         self.gate.acquire().await.unwrap().forget();
         out.extend_from_slice(self.text.lock().unwrap().as_bytes());
         Ok(())
+    }
+
+    async fn target(&self, request: TargetRequest, _format: Format, out: &mut Vec<u8>) -> Result<Told, Option<Untold>> {
+        out.extend_from_slice(format!("{request:?}").as_bytes());
+        Ok(Told::Text)
     }
 }
 

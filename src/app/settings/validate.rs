@@ -1,7 +1,6 @@
 //! From what was written to what can be used: everything that is wrong with it is said at once.
 
 use std::net::SocketAddr;
-use std::path::Path;
 
 use jiff::tz::TimeZone;
 
@@ -133,9 +132,7 @@ impl Settings {
             self.access.token_file = Some(file.into());
             self.access.token = None;
         }
-        if let Some(root) = environment.get("TIDEWATCH_HOST_ROOT") {
-            self.collectors.host.below(Path::new(root));
-        }
+        problems.within("collectors", |problems| self.collectors.complete(environment, problems));
         self.notify = self.notify.with_environment(environment, problems);
         if self.notify.console.is_empty() {
             self.notify.console.insert("console".into(), notify::console::ConsoleConfig::default());

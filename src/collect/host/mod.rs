@@ -3,7 +3,7 @@
 //! Each part is timed and fails alone: `node_scrape_collector_duration_seconds` and `_success` stand in its own batch.
 //! The kernel's files are read below configurable roots, so that a container shows its host and a test a made-up one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -12,7 +12,7 @@ use async_trait::async_trait;
 
 use super::{CollectError, Collector, Declare, Deps, Output};
 use crate::clock::Clock;
-use crate::config::Problems;
+use crate::config::{Environment, Problems};
 use crate::metrics::{Batch, Desc};
 
 mod config;
@@ -202,6 +202,12 @@ impl Declare for Host {
         descs.extend(time::DESCS);
         descs.push(&uname::INFO);
         descs
+    }
+
+    fn complete(config: &mut Self::Config, environment: &Environment, _problems: &mut Problems) {
+        if let Some(root) = environment.get("TIDEWATCH_HOST_ROOT") {
+            config.below(Path::new(root));
+        }
     }
 
     fn check(config: &Self::Config, problems: &mut Problems) {
