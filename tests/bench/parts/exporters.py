@@ -140,3 +140,38 @@ def batch(bench, command, everything, paths):
     for (server, _), begun, one in zip(everything.values(), before, found):
         one["cpu"] = (server.cpu() - begun) / ROUNDS
     return dict(zip(everything, found))
+
+
+# How many of a kind.
+DATABASES, SERVERS, PROBED = (1, 5, 20), (1, 5, 20), (1, 10, 100, 1000)
+
+
+def growth(bench):
+    """One scrape of the collector alone, with more and more to collect."""
+    rows = []
+    with ExitStack() as stack:
+        folder = stack.enter_context(servers.folder())
+        database, keys = stack.enter_context(postgres(folder)), stack.enter_context(redis(folder))
+        target = f"http://{stack.enter_context(servers.alertmanager(folder)).address}/-/healthy"
+        for count in DATABASES:
+            # Each a target of its own: that is a connection each.
+            config = "".join(f'[collectors.postgres.targets.d{at}]\nurl = "{database}"\n' for at in range(count))
+            rows.append([f"{count} databases", *grown(bench, folder, "postgres", config)])
+        for count in SERVERS:
+            config = "".join(f'[collectors.redis.targets.r{at}]\naddress = "{keys}"\n' for at in range(count))
+            rows.append([f"{count} Redis", *grown(bench, folder, "redis", config)])
+        for count in PROBED:
+            config = "".join(f'[collectors.probes.targets.p{at}]\ntarget = "{target}"\nmodule = "http_2xx"\n' for at in range(count))
+            rows.append([f"{count} probes", *grown(bench, folder, "probes", config)])
+    head = ["a scrape of the collector alone", "processor µs", "p50 µs", "bytes, gzip", "resident MiB", "open files"]
+    return Report([], [table(head, rows)])
+
+
+def grown(bench, folder, collector, config):
+    with servers.tidewatch(bench.tidewatch, folder, "--role", "exporter", config=config, environment={"MALLOC_ARENA_MAX": "1"}) as ours:
+        path = f"{ours.address}/metrics?collect[]={collector}"
+        bench.load("scrape", 5, path)
+        before = ours.cpu()
+        [found] = bench.load("scrape", 20, path)
+        files = len(os.listdir(f"/proc/{ours.pid}/fd"))
+        return [(ours.cpu() - before) / 20 * 1e6, found["p50_us"], found["bytes"], ours.memory()[0], files]
