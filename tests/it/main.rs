@@ -42,4 +42,5 @@ mod redelivery;
 mod rules;
 mod server;
 mod store;
+mod tokens;
 mod webhook;
