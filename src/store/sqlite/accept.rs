@@ -28,7 +28,7 @@ const SEEN: &str = "INSERT INTO alert_group (source, hash, receiver, external_ur
      VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (source, hash) DO UPDATE SET receiver = excluded.receiver, \
      external_url = excluded.external_url, last_seen = excluded.last_seen, complete = excluded.complete RETURNING id";
 
-const PRESENT: &str = "SELECT id, fingerprint FROM episode \
+const PRESENT: &str = "SELECT id, fingerprint FROM episode INDEXED BY episode_present \
      WHERE alert_group = ?1 AND ends_at IS NULL AND absent_since IS NULL AND held_until IS NULL";
 
 const ABSENT: &str = "UPDATE episode SET absent_since = ?2 WHERE id = ?1";

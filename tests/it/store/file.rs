@@ -45,10 +45,10 @@ async fn a_newer_schema_is_refused_and_not_touched() {
     bench.accept(vec![firing(1, 90)]).await;
     bench.restart().await;
     bench.store.close().await;
-    Connection::open(file(bench.path())).unwrap().pragma_update(None, "user_version", 2).unwrap();
+    Connection::open(file(bench.path())).unwrap().pragma_update(None, "user_version", 3).unwrap();
     let before = std::fs::read(file(bench.path())).unwrap();
     let error = refused(bench.path());
-    assert!(matches!(error, StoreError::Newer { found: 2, known: 1, .. }), "{error}");
+    assert!(matches!(error, StoreError::Newer { found: 3, known: 2, .. }), "{error}");
     assert!(error.to_string().contains("written by a newer version"), "{error}");
     assert!(before == std::fs::read(file(bench.path())).unwrap());
 }
@@ -342,8 +342,11 @@ async fn a_restore_refuses_what_is_not_whole_and_changes_nothing() {
     assert!(before == std::fs::read(file(bench.path())).unwrap());
 }
 
-fn fixture() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/db/schema-1.db")
+/// The newest schema, and a file of each.
+const NEWEST: usize = 2;
+
+fn fixture(schema: usize) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/db/schema-{schema}.db"))
 }
 
 /// Writes the fixture: `cargo test --test it bless_the_database -- --ignored`. Once for each schema, then never again.
@@ -360,12 +363,12 @@ async fn bless_the_database() {
     bench.store.accept(odd, Arc::clone(&bench.policy)).await.unwrap();
     bench.store.watchdog("default").await.unwrap();
     bench.claim_one("mail").await;
-    drop(std::fs::remove_file(fixture()));
-    bench.store.backup(&fixture()).await.unwrap();
+    drop(std::fs::remove_file(fixture(NEWEST)));
+    bench.store.backup(&fixture(NEWEST)).await.unwrap();
 }
 
 #[tokio::test]
-async fn the_first_schema_is_never_edited() {
+async fn a_schema_is_never_edited() {
     const SCHEMA: &str = "SELECT group_concat(sql, ';') FROM (SELECT sql FROM sqlite_schema ORDER BY type, name)";
     let bench = Bench::new(&[]);
     let schema = |file: &Path| {
@@ -373,15 +376,25 @@ async fn the_first_schema_is_never_edited() {
         db.query_row(SCHEMA, [], |row| row.get::<_, String>(0)).unwrap()
     };
     let copy = bench.path().join("copy.db");
-    std::fs::copy(fixture(), &copy).unwrap();
+    std::fs::copy(fixture(NEWEST), &copy).unwrap();
     assert_eq!(schema(&copy), schema(&file(bench.path())), "a change is a migration of its own");
 }
 
 #[tokio::test]
 async fn a_database_of_schema_1_opens_and_goes_on() {
+    goes_on(1).await;
+}
+
+#[tokio::test]
+async fn a_database_of_schema_2_opens_and_goes_on() {
+    goes_on(2).await;
+}
+
+/// The files of all schemas hold the same.
+async fn goes_on(schema: usize) {
     let mut bench = Bench::new(&["slack", "mail"]);
     bench.store.close().await;
-    restore(&fixture(), bench.path()).unwrap();
+    restore(&fixture(schema), bench.path()).unwrap();
     bench.store = OPEN(bench.path(), &bench.clock).unwrap();
     assert_eq!(bench.tick().await, Some(130), "one is held");
     assert_eq!(bench.accept(vec![firing(2, 90)]).await.repeated, 1);
