@@ -54,6 +54,11 @@ impl Reader {
         self.kept.read(path, |file| digits(|buffer| read_at(file, buffer, 0))).ok()?
     }
 
+    /// Whether the table of mounts that the last run read is still as it was; see [`Kept::is_unchanged`].
+    pub(super) fn is_unchanged(&mut self, tables: &[PathBuf; 2]) -> bool {
+        tables.iter().any(|table| self.kept.is_unchanged(table))
+    }
+
     fn load(&mut self, path: &Path) -> Result<(), CollectError> {
         if self.buffer.len() > KEPT {
             self.buffer = Vec::new();

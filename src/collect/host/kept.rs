@@ -6,6 +6,8 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 /// So many stay open; a host may have more network devices than a process may have files.
 const MOST: usize = 128;
 
@@ -48,6 +50,16 @@ impl Kept {
         }
         Ok(result)
     }
+
+    /// Whether a table of mounts that was read is still as it was, as far as the kernel announces changes
+    /// (proc_pid_mountinfo(5)). That counts as a read.
+    pub(super) fn is_unchanged(&mut self, path: &Path) -> bool {
+        let Some(open) = self.0.get_mut(path.as_os_str()) else { return false };
+        open.used = true;
+        open.reads += 1;
+        let announced = poll(&mut [PollFd::new(&open.file, PollFlags::PRI)], Some(&Timespec::default()));
+        announced == Ok(0) && open.reads < READS
+    }
 }
 
 /// Reads what is at `offset`, without moving the file's own position.
@@ -65,7 +77,8 @@ pub(super) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result
 fn is_of_kernel(file: &File) -> bool {
     // From linux/magic.h.
     const SYSFS: u64 = 0x6265_6572;
-    rustix::fs::fstatfs(file).is_ok_and(|found| [rustix::fs::PROC_SUPER_MAGIC as u64, SYSFS].contains(&(found.f_type as u64)))
+    const PROCFS: u64 = rustix::fs::PROC_SUPER_MAGIC as u64;
+    rustix::fs::fstatfs(file).is_ok_and(|found| [PROCFS, SYSFS].contains(&(found.f_type as u64)))
 }
 
 #[cfg(not(target_os = "linux"))]
