@@ -19,6 +19,9 @@ pub struct Batch {
     lines: Lines,
 }
 
+/// Room for the first dozen lines: growing to that byte by byte costs more than the lines do.
+const ROOM: usize = 1_024;
+
 /// The lines of plain samples, the same in both formats, as they were pushed.
 #[derive(Clone, Debug, Default)]
 struct Lines {
@@ -150,6 +153,9 @@ impl Batch {
         let named = |at: &usize| self.families.get(*at).is_some_and(|family| family.desc.name == desc.name);
         let near = Some(self.last).filter(named).or(Some(self.last + 1).filter(named));
         let at = near.or_else(|| self.by_name.get(desc.name.as_ref()).copied()).unwrap_or_else(|| {
+            if self.families.is_empty() {
+                self.lines.bytes.reserve(ROOM);
+            }
             self.by_name.insert(desc.name.clone(), self.families.len());
             self.families.push(Family::new(desc.clone()));
             self.families.len() - 1

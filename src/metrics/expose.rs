@@ -291,6 +291,20 @@ seconds_count{way="in"} 3
     }
 
     #[test]
+    fn a_counter_whose_creation_time_has_anothers_name_is_unknown_in_openmetrics() {
+        let counter = |name: &str| Desc::named(Kind::Counter, name.into(), String::new(), &[]);
+        let mut batch = Batch::new();
+        batch.push(&counter("a_total"), &[], 1.0);
+        batch.push(&Desc::gauge("a_created", "", &[]), &[], 1.0);
+        batch.push(&counter("b_total"), &[], 1.0);
+        batch.push(&counter("b_created_total"), &[], 1.0);
+        let (text, left_out) = written(&[&batch], Format::OpenMetrics);
+        let types: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+        assert_eq!(types, ["a_total unknown", "a_created gauge", "b counter", "b_created_total unknown"]);
+        assert_eq!(left_out, []);
+    }
+
+    #[test]
     fn distributions_of_negative_values_lose_what_openmetrics_forbids() {
         static SPREAD: Desc = Desc::new(Kind::Summary, "spread", "", &[]);
         let mut batch = Batch::new();

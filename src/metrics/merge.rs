@@ -105,8 +105,12 @@ fn by_name<'a>(batches: &[&'a Batch]) -> (Vec<Group<'a>>, Names<'a>) {
         }
     }
     let taken = vec![false; groups.len()];
-    (groups, Names { places, taken, derived: HashSet::default() })
+    let created = places.keys().any(|name| name.strip_suffix("_total").unwrap_or(name).ends_with(CREATED));
+    (groups, Names { places, taken, created, derived: HashSet::default() })
 }
+
+/// How OpenMetrics calls the creation time of a family.
+const CREATED: &str = "_created";
 
 /// The names of samples that are taken.
 struct Names<'a> {
@@ -114,6 +118,8 @@ struct Names<'a> {
     places: HashMap<&'a str, usize, RandomState>,
     /// Whether the family at a place is written, and so has its name.
     taken: Vec<bool>,
+    /// Whether any of them may be mistaken for a counter's creation time, which no usual name is.
+    created: bool,
     /// What histograms, summaries and counters own beside their own names.
     derived: HashSet<String, RandomState>,
 }
@@ -132,10 +138,10 @@ impl Names<'_> {
 
     /// Takes what a counter `a_total` owns in OpenMetrics besides: `a` and `a_created`. The original may have a gauge `a`.
     fn take_counter(&mut self, base: &str) -> bool {
-        let names = [base.to_owned(), format!("{base}_created")];
-        let free = is_metric_name(base) && names.iter().all(|name| self.is_free(name));
-        if free {
-            self.derived.extend(names);
+        let created = self.created.then(|| format!("{base}{CREATED}"));
+        let free = is_metric_name(base) && self.is_free(base) && created.iter().all(|name| self.is_free(name));
+        if let (true, Some(created)) = (free, created) {
+            self.derived.extend([base.to_owned(), created]);
         }
         free
     }
@@ -149,8 +155,8 @@ impl Names<'_> {
 fn suffixes(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::Counter | Kind::Gauge | Kind::Unknown => &[],
-        Kind::Histogram => &["_bucket", "_sum", "_count", "_created"],
-        Kind::Summary => &["_sum", "_count", "_created"],
+        Kind::Histogram => &["_bucket", "_sum", "_count", CREATED],
+        Kind::Summary => &["_sum", "_count", CREATED],
     }
 }
 
