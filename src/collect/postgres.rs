@@ -74,6 +74,8 @@ impl Declare for Postgres {
 
     const PARTS: &'static [&'static str] = parts::NAMES;
 
+    const FOLLOWS: Option<(&'static str, &'static str)> = Some(("postgres_exporter", "0.20.1"));
+
     fn descs() -> Vec<&'static Desc> {
         let mut descs = vec![
             &target::UP,

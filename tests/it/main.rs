@@ -39,6 +39,7 @@ mod messages;
 mod notify;
 mod outage;
 mod pages;
+mod postgres;
 mod redelivery;
 mod rules;
 mod server;

@@ -138,17 +138,9 @@ fn mode(text: &str) -> Result<SslMode, String> {
 /// password may hold what a URL should have escaped.
 fn url_pairs(rest: &str) -> Result<Vec<(String, String)>, String> {
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let (rest, database) = match rest.rsplit_once('@') {
-        Some((user, place)) => {
-            let (place, database) = place.split_once('/').unwrap_or((place, ""));
-            (format!("{user}@{place}"), database)
-        }
-        None => {
-            let (place, database) = rest.split_once('/').unwrap_or((rest, ""));
-            (place.to_owned(), database)
-        }
-    };
-    let (user, place) = rest.rsplit_once('@').unwrap_or(("", &rest));
+    // The last @ ends the user: a password may hold one that should have been escaped.
+    let (user, place) = rest.rsplit_once('@').unwrap_or(("", rest));
+    let (place, database) = place.split_once('/').unwrap_or((place, ""));
     let (user, password) = user.split_once(':').unwrap_or((user, ""));
     let (host, port) = match place.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
         Some((host, port)) => (host, port.trim_start_matches(':')),
@@ -169,16 +161,12 @@ fn decoded(text: &str) -> Result<String, String> {
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {
         let escaped = || std::str::from_utf8(tail.get(..2)?).ok().and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        match (first, escaped()) {
-            (b'%', Some(byte)) => {
-                bytes.push(byte);
-                rest = tail.get(2..).unwrap_or_default();
-            }
-            _ => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
+        let (byte, after) = match escaped().filter(|_| *first == b'%') {
+            Some(byte) => (byte, tail.get(2..).unwrap_or_default()),
+            None => (*first, tail),
+        };
+        bytes.push(byte);
+        rest = after;
     }
     String::from_utf8(bytes).map_err(|_| "it is not UTF-8".into())
 }

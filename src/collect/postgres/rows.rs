@@ -13,7 +13,7 @@ const LONGEST: usize = 1_024;
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     pub(super) columns: Option<Arc<[SimpleColumn]>>,
-    pub(super) rows: Vec<SimpleQueryRow>,
+    pub(super) kept: Vec<SimpleQueryRow>,
     /// There were more rows than are read.
     pub(super) cut: bool,
 }
@@ -32,19 +32,14 @@ impl Rows {
         self.columns.as_deref()?.iter().position(|column| column.name() == name)
     }
 
-    /// The names of all columns.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.columns.as_deref().unwrap_or_default().iter().map(SimpleColumn::name)
-    }
-
     pub(super) fn iter(&self) -> impl Iterator<Item = Row<'_>> {
-        self.rows.iter().map(Row)
+        self.kept.iter().map(Row)
     }
 
     /// The text of the first row's column of this name.
     pub(super) fn first(&self, name: &str) -> Option<&str> {
         let index = self.index(name)?;
-        self.rows.first().and_then(|row| Row(row).text(index))
+        self.kept.first().and_then(|row| Row(row).text(index))
     }
 }
 

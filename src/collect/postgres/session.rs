@@ -40,7 +40,7 @@ const GRACE: Duration = Duration::from_secs(1);
 pub(super) struct Session {
     client: Client,
     /// Ends the task that drives the connection.
-    guard: DropGuard,
+    _guard: DropGuard,
     /// As `server_version_num` has it: 150018 is 15.18. 0 where the other side is no Postgres.
     pub(super) version: u32,
 }
@@ -127,7 +127,7 @@ impl Session {
         while let Some(message) = stream.next().await {
             match (message?, answers.last_mut()) {
                 (SimpleQueryMessage::RowDescription(columns), _) => answers.push(Rows::of(columns)),
-                (SimpleQueryMessage::Row(row), Some(rows)) if rows.rows.len() < most => rows.rows.push(row),
+                (SimpleQueryMessage::Row(row), Some(rows)) if rows.kept.len() < most => rows.kept.push(row),
                 (SimpleQueryMessage::Row(_), Some(rows)) => rows.cut = true,
                 _ => {}
             }
@@ -138,11 +138,6 @@ impl Session {
     /// Whether the connection is known to be gone.
     pub(super) fn is_closed(&self) -> bool {
         self.client.is_closed()
-    }
-
-    /// Says goodbye. The task ends when that is sent, or with the program.
-    pub(super) fn close(self) {
-        self.guard.disarm();
     }
 }
 
@@ -165,20 +160,16 @@ async fn start<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    match tls {
-        Some(tls) => {
-            let (client, connection) =
-                config.connect_raw(stream, tls).await.map_err(|error| Trouble::connecting(&error))?;
-            let version = connection.parameter("server_version").map_or(0, version_number);
-            Ok(drive(client, connection, version, tasks))
-        }
-        None => {
-            let (client, connection) =
-                config.connect_raw(stream, tokio_postgres::NoTls).await.map_err(|error| Trouble::connecting(&error))?;
-            let version = connection.parameter("server_version").map_or(0, version_number);
-            Ok(drive(client, connection, version, tasks))
-        }
+    if let Some(tls) = tls {
+        let (client, connection) =
+            config.connect_raw(stream, tls).await.map_err(|error| Trouble::connecting(&error))?;
+        let version = connection.parameter("server_version").map_or(0, version_number);
+        return Ok(drive(client, connection, version, tasks));
     }
+    let plain = config.connect_raw(stream, tokio_postgres::NoTls).await;
+    let (client, connection) = plain.map_err(|error| Trouble::connecting(&error))?;
+    let version = connection.parameter("server_version").map_or(0, version_number);
+    Ok(drive(client, connection, version, tasks))
 }
 
 fn drive<C>(client: Client, connection: C, version: u32, tasks: &Tasks) -> Session
@@ -195,7 +186,7 @@ where
             () = stopping => {}
         }
     }));
-    Session { client, guard: dropped.drop_guard(), version }
+    Session { client, _guard: dropped.drop_guard(), version }
 }
 
 /// `15.18 (Debian 15.18-0+deb12u1)` as 150018, `18beta1` as 180000, `9.6.24` as 90624.

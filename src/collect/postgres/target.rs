@@ -253,7 +253,7 @@ impl Target {
             }
         });
         let each: Vec<_> = each.collect();
-        let done: Vec<_> = futures_util::stream::iter(each).buffer_unordered(AT_ONCE).collect().await;
+        let done: Vec<_> = futures_util::stream::iter(each).buffered(AT_ONCE).collect().await;
         for (name, branch, outcome) in done {
             let subject = format!("{} database {name}", self.name);
             let why = outcome.as_ref().err().map(|trouble| trouble.why.as_str());
@@ -282,13 +282,6 @@ impl Target {
             self.part(run, part, &session, &constant).await?;
         }
         Ok(session)
-    }
-
-    /// Closes what is open, politely.
-    pub(super) async fn close(&self) {
-        for (_, session) in std::mem::take(&mut *self.sessions.lock().await) {
-            session.close();
-        }
     }
 }
 
