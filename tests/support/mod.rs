@@ -4,15 +4,18 @@ use std::time::{Duration, Instant};
 
 pub(crate) mod alerts;
 pub(crate) mod certificates;
+pub(crate) mod compat;
 pub(crate) mod deliveries;
 pub(crate) mod docker;
 pub(crate) mod fakes;
 pub(crate) mod http_stub;
 pub(crate) mod monitoring;
 pub(crate) mod outbox_stub;
+pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod program;
 pub(crate) mod promql;
+pub(crate) mod proxy;
 pub(crate) mod python;
 pub(crate) mod site;
 pub(crate) mod slack_stub;
