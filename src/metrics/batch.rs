@@ -14,16 +14,18 @@ pub struct Batch {
     families: Vec<Family>,
     by_name: HashMap<Cow<'static, str>, usize>,
     last: usize,
-    /// A label that every sample carries, as it is written.
+    /// Labels that every sample carries, as they are written, and their names.
     constant: Vec<u8>,
+    taken: &'static [&'static str],
 }
 
 /// One family's samples.
 #[derive(Clone, Debug)]
 pub(super) struct Family {
     pub(super) desc: Desc,
-    /// The label that every sample of the batch carries, as it is written; mostly none.
+    /// The labels that every sample of the batch carries, as they are written; mostly none. Their names.
     constant: Vec<u8>,
+    taken: &'static [&'static str],
     /// The lines of plain samples, the same in both formats.
     pub(super) lines: Vec<u8>,
     /// A hash of each line's labels: where two are equal, a series may have been pushed twice.
@@ -44,6 +46,7 @@ pub(super) enum Distribution {
 
 /// The label that tells several targets of a kind apart.
 const INSTANCE: &str = "instance";
+const JOB: &str = "job";
 
 impl Batch {
     /// An empty batch.
@@ -55,7 +58,14 @@ impl Batch {
     pub fn of_instance(instance: &str) -> Self {
         let mut constant = Vec::new();
         append_labels(&mut constant, std::iter::once((INSTANCE, instance)));
-        Self { constant, ..Self::default() }
+        Self { constant, taken: &[INSTANCE], ..Self::default() }
+    }
+
+    /// An empty batch, each of whose samples will carry `job` and `instance`: a target that no scrape job names.
+    pub fn of_target(job: &str, instance: &str) -> Self {
+        let mut constant = Vec::new();
+        append_labels(&mut constant, [(JOB, job), (INSTANCE, instance)].into_iter());
+        Self { constant, taken: &[JOB, INSTANCE], ..Self::default() }
     }
 
     /// Adds one sample. `labels` are the values of `desc.labels`, in their order; an empty value is written as such.
@@ -127,7 +137,7 @@ impl Batch {
         let near = Some(self.last).filter(named).or(Some(self.last + 1).filter(named));
         let at = near.or_else(|| self.by_name.get(desc.name.as_ref()).copied()).unwrap_or_else(|| {
             self.by_name.insert(desc.name.clone(), self.families.len());
-            self.families.push(Family::new(desc.clone(), self.constant.clone()));
+            self.families.push(Family::new(desc.clone(), self.constant.clone(), self.taken));
             self.families.len() - 1
         });
         self.last = at;
@@ -136,13 +146,13 @@ impl Batch {
 }
 
 impl Family {
-    fn new(desc: Desc, constant: Vec<u8>) -> Self {
+    fn new(desc: Desc, constant: Vec<u8>, taken: &'static [&'static str]) -> Self {
         let (lines, hashes, distributions) = (Vec::new(), Vec::new(), Vec::new());
-        Self { desc, constant, lines, hashes, distributions, not_counting: false, refused: 0 }
+        Self { desc, constant, taken, lines, hashes, distributions, not_counting: false, refused: 0 }
     }
 
     fn takes(&self, labels: &[(&str, &str)]) -> bool {
-        are_names(labels) && (self.constant.is_empty() || labels.iter().all(|(name, _)| *name != INSTANCE))
+        are_names(labels) && labels.iter().all(|(name, _)| !self.taken.contains(name))
     }
 
     pub(super) fn series(&self) -> usize {

@@ -4,12 +4,16 @@ use std::time::{Duration, Instant};
 
 pub(crate) mod alerts;
 pub(crate) mod certificates;
+pub(crate) mod compat;
 pub(crate) mod deliveries;
 pub(crate) mod docker;
 pub(crate) mod fakes;
 pub(crate) mod http_stub;
 pub(crate) mod monitoring;
+pub(crate) mod name_server;
 pub(crate) mod outbox_stub;
+pub(crate) mod peers;
+pub(crate) mod probing;
 pub(crate) mod process;
 pub(crate) mod program;
 pub(crate) mod promql;
