@@ -27,8 +27,9 @@ const ROOM: usize = 1_024;
 struct Lines {
     bytes: Vec<u8>,
     all: Vec<Line>,
-    /// A label that every sample carries, as it is written; mostly none.
+    /// Labels that every sample carries, as they are written, and their names; mostly none.
     constant: Vec<u8>,
+    taken: &'static [&'static str],
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +65,7 @@ pub(super) enum Distribution {
 
 /// The label that tells several targets of a kind apart.
 const INSTANCE: &str = "instance";
+const JOB: &str = "job";
 
 impl Batch {
     /// An empty batch.
@@ -73,8 +75,15 @@ impl Batch {
 
     /// An empty batch, each of whose samples will carry `instance` with this value: one of several targets of a kind.
     pub fn of_instance(instance: &str) -> Self {
-        let mut batch = Self::new();
+        let mut batch = Self { lines: Lines { taken: &[INSTANCE], ..Lines::default() }, ..Self::default() };
         append_labels(&mut batch.lines.constant, std::iter::once((INSTANCE, instance)));
+        batch
+    }
+
+    /// An empty batch, each of whose samples will carry `job` and `instance`: a target that no scrape job names.
+    pub fn of_target(job: &str, instance: &str) -> Self {
+        let mut batch = Self { lines: Lines { taken: &[JOB, INSTANCE], ..Lines::default() }, ..Self::default() };
+        append_labels(&mut batch.lines.constant, [(JOB, job), (INSTANCE, instance)].into_iter());
         batch
     }
 
@@ -182,7 +191,7 @@ impl Batch {
 impl Lines {
     /// Whether these are labels that every scraper reads, and none of them is there already.
     fn take(&self, labels: &[(&str, &str)]) -> bool {
-        are_names(labels) && (self.constant.is_empty() || labels.iter().all(|(name, _)| *name != INSTANCE))
+        are_names(labels) && labels.iter().all(|(name, _)| !self.taken.contains(name))
     }
 
     /// The places of a family's lines.
