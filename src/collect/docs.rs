@@ -1,6 +1,6 @@
 //! `docs/metrics.md`, from the descriptions in the source.
 
-use super::scrape::{DURATION, SUCCESS};
+use super::scrape::{COMPATIBLE, DURATION, SUCCESS};
 use super::{NAMES, descs};
 use crate::metrics::{Desc, Kind};
 
@@ -21,7 +21,7 @@ pub fn docs(own: &[Desc]) -> String {
         let about = format!("Configured in `[collectors.{name}]`; `collect[]` takes {}.", names.join(", "));
         sections.push(section(name, &about, families));
     }
-    let own = own.iter().chain([&SUCCESS, &DURATION]).collect();
+    let own = own.iter().chain([&SUCCESS, &DURATION, &COMPATIBLE]).collect();
     sections.push(section("tidewatch itself", "Written with every scrape.", own));
     sections.concat()
 }

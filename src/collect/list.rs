@@ -13,6 +13,8 @@ pub struct Entry {
     pub parts: &'static [&'static str],
     /// When and how much.
     pub schedule: Schedule,
+    /// The exporter that it follows, and the release.
+    pub follows: Option<(&'static str, &'static str)>,
     /// The path on which it answers for a target that the request names.
     pub endpoint: Option<&'static str>,
     /// What runs.
@@ -80,6 +82,7 @@ macro_rules! list {
                         name: stringify!($name),
                         parts: <$type as $crate::collect::Declare>::PARTS,
                         schedule: config.$name.schedule.clone(),
+                        follows: <$type as $crate::collect::Declare>::FOLLOWS,
                         endpoint: <$type as $crate::collect::Declare>::ENDPOINT,
                         collector: std::sync::Arc::new(<$type as $crate::collect::Declare>::build(&config.$name, deps)),
                     })

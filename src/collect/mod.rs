@@ -123,6 +123,9 @@ pub trait Declare: Collector + Sized {
     /// The names besides its own that `collect[]` takes: its parts.
     const PARTS: &'static [&'static str];
 
+    /// The exporter whose names, types and labels it follows, and of which release.
+    const FOLLOWS: Option<(&'static str, &'static str)> = None;
+
     /// The path on which it answers for a target that the request names: `/probe`.
     const ENDPOINT: Option<&'static str> = None;
 

@@ -30,6 +30,12 @@ pub(super) static DURATION: Desc = Desc::gauge(
     &["collector"],
 );
 
+pub(super) static COMPATIBLE: Desc = Desc::gauge(
+    "tidewatch_compatible",
+    "1: this exporter's names, types and labels are followed, those of this release.",
+    &["exporter", "version"],
+);
+
 /// The state of a collector that nobody scrapes is at most this old.
 pub const IDLE: Duration = Duration::from_secs(30);
 
@@ -98,14 +104,17 @@ impl Engine {
         let selected = self.0.slots.iter().filter_map(|slot| Some((slot, selection.parts(slot.entry.name)?)));
         let runs = selected.map(async |(slot, parts)| {
             let run = timeout(patience, slot.join(&self.0.tasks)).await.ok().flatten();
-            (slot.entry.name, parts, run, start.elapsed())
+            (slot.entry.name, slot.entry.follows, parts, run, start.elapsed())
         });
         let mut scrape = Scrape { collected: Vec::new(), report: Batch::new() };
-        for (name, parts, run, waited) in join_all(runs).await {
+        for (name, follows, parts, run, waited) in join_all(runs).await {
             let duration = run.as_ref().map_or(waited, |run| run.duration);
             let output = run.and_then(|run| run.output.clone());
             scrape.report.push(&SUCCESS, &[name], f64::from(u8::from(output.is_some())));
             scrape.report.push(&DURATION, &[name], duration.as_secs_f64());
+            if let Some((exporter, version)) = follows {
+                scrape.report.push(&COMPATIBLE, &[exporter, version], 1.0);
+            }
             scrape.collected.extend(output.map(|output| (output, parts.iter().copied().collect())));
         }
         scrape

@@ -30,6 +30,7 @@ mod dependencies;
 mod documents;
 mod end_to_end;
 mod engine;
+mod examples;
 mod heartbeats;
 mod host;
 mod kill9;

@@ -189,6 +189,8 @@ impl Declare for Host {
 
     const PARTS: &'static [&'static str] = PARTS;
 
+    const FOLLOWS: Option<(&'static str, &'static str)> = Some(("node_exporter", "1.12.1"));
+
     fn descs() -> Vec<&'static Desc> {
         let mut descs = vec![&DURATION, &SUCCESS];
         descs.extend([&cpu::SECONDS, &cpu::GUEST]);

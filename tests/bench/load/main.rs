@@ -2,7 +2,7 @@
 //! `tests/bench/run` starts them; each prints one line of JSON.
 //!
 //! ```text
-//! load scrape ROUNDS HOST:PORT/PATH…
+//! load scrape|scrape-plain ROUNDS HOST:PORT/PATH…
 //! load post alertmanager|tidewatch HOST:PORT CONNECTIONS ALERTS new|repeat SECONDS
 //! load beat HOST:PORT CONNECTIONS HEARTBEATS SECONDS
 //! load disk FOLDER WRITES
@@ -43,7 +43,8 @@ fn main() {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let number = |word: &str| word.parse().unwrap_or_else(|_| panic!("`{word}` is no number"));
     let result = match words.as_slice() {
-        ["scrape", rounds, targets @ ..] => scrape::run(number(rounds), targets),
+        ["scrape", rounds, targets @ ..] => scrape::run(number(rounds), true, targets),
+        ["scrape-plain", rounds, targets @ ..] => scrape::run(number(rounds), false, targets),
         ["post", to, address, connections, alerts, kind, seconds] => {
             let mix = bodies::Alerts::new(to.parse().unwrap(), number(alerts), *kind == "repeat");
             mix::run(address, number(connections), &mix, Duration::from_secs(number(seconds) as u64))

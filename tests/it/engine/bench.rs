@@ -75,7 +75,7 @@ impl Bench {
         let work: Work = Box::new(move || work().boxed());
         let collector = Arc::new(Fake { name, runs: Arc::clone(&runs), clock: self.clock.clone(), work });
         let schedule = Schedule { timeout: Span::seconds(9), ..Schedule::default() };
-        self.entries.push(Entry { name, parts: &["rows"], schedule, endpoint: None, collector });
+        self.entries.push(Entry { name, parts: &["rows"], schedule, follows: None, endpoint: None, collector });
         runs
     }
 
