@@ -14,16 +14,23 @@ pub struct Batch {
     families: Vec<Family>,
     by_name: HashMap<Cow<'static, str>, usize>,
     last: usize,
-    /// A label that every sample carries, as it is written.
-    constant: Vec<u8>,
+    constant: Constant,
+}
+
+/// Labels that every sample of a batch carries.
+#[derive(Clone, Debug, Default)]
+struct Constant {
+    names: Vec<&'static str>,
+    /// As they are written.
+    written: Vec<u8>,
 }
 
 /// One family's samples.
 #[derive(Clone, Debug)]
 pub(super) struct Family {
     pub(super) desc: Desc,
-    /// The label that every sample of the batch carries, as it is written; mostly none.
-    constant: Vec<u8>,
+    /// What every sample of the batch carries; mostly nothing.
+    constant: Constant,
     /// The lines of plain samples, the same in both formats.
     pub(super) lines: Vec<u8>,
     /// A hash of each line's labels: where two are equal, a series may have been pushed twice.
@@ -53,8 +60,13 @@ impl Batch {
 
     /// An empty batch, each of whose samples will carry `instance` with this value: one of several targets of a kind.
     pub fn of_instance(instance: &str) -> Self {
-        let mut constant = Vec::new();
-        append_labels(&mut constant, std::iter::once((INSTANCE, instance)));
+        Self::of_labels(&[(INSTANCE, instance)])
+    }
+
+    /// An empty batch, each of whose samples will carry these labels.
+    pub fn of_labels(labels: &[(&'static str, &str)]) -> Self {
+        let mut constant = Constant { names: labels.iter().map(|(name, _)| *name).collect(), written: Vec::new() };
+        append_labels(&mut constant.written, labels.iter().copied());
         Self { constant, ..Self::default() }
     }
 
@@ -91,6 +103,16 @@ impl Batch {
     /// Adds one summary; one whose quantiles are out of order is refused.
     pub fn push_summary(&mut self, desc: &Desc, labels: &[&str], value: &Summary) {
         self.family(desc).push_distribution(pairs(desc, labels), Distribution::Summary(value.clone()));
+    }
+
+    /// Adds another batch's families, which must be others than its own: one of the same name is left out.
+    pub fn append(&mut self, other: Self) {
+        for family in other.families {
+            if !self.by_name.contains_key(&family.desc.name) {
+                self.by_name.insert(family.desc.name.clone(), self.families.len());
+                self.families.push(family);
+            }
+        }
     }
 
     /// How many series it holds.
@@ -136,13 +158,13 @@ impl Batch {
 }
 
 impl Family {
-    fn new(desc: Desc, constant: Vec<u8>) -> Self {
+    fn new(desc: Desc, constant: Constant) -> Self {
         let (lines, hashes, distributions) = (Vec::new(), Vec::new(), Vec::new());
         Self { desc, constant, lines, hashes, distributions, not_counting: false, refused: 0 }
     }
 
     fn takes(&self, labels: &[(&str, &str)]) -> bool {
-        are_names(labels) && (self.constant.is_empty() || labels.iter().all(|(name, _)| *name != INSTANCE))
+        are_names(labels) && labels.iter().all(|(name, _)| !self.constant.names.contains(name))
     }
 
     pub(super) fn series(&self) -> usize {
@@ -157,7 +179,7 @@ impl Family {
         self.lines.extend_from_slice(self.desc.name.as_bytes());
         let open = self.lines.len();
         self.lines.push(b'{');
-        self.lines.extend_from_slice(&self.constant);
+        self.lines.extend_from_slice(&self.constant.written);
         append_labels(&mut self.lines, labels);
         if self.lines.len() == open + 1 {
             self.lines.truncate(open);
@@ -177,7 +199,7 @@ impl Family {
             Distribution::Summary(summary) => self.desc.kind == Kind::Summary && summary.is_sound(),
         };
         if sound {
-            let mut written = self.constant.clone();
+            let mut written = self.constant.written.clone();
             append_labels(&mut written, labels);
             self.distributions.push((written, value));
         } else {

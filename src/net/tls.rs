@@ -13,6 +13,8 @@ use rustls::{
     SupportedProtocolVersion, version,
 };
 use serde::Deserialize;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsConnector;
 
 /// How much of the other side's certificate is checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -66,6 +68,22 @@ pub enum TlsError {
     /// The library refused.
     #[error("TLS cannot be set up: {0}")]
     Refused(#[from] Error),
+}
+
+/// Speaks TLS over an open connection. Without a deadline of its own: the caller's holds.
+///
+/// # Errors
+/// `host` is no name that TLS knows, or the handshake failed.
+pub async fn connect<S>(
+    config: ClientConfig,
+    host: &str,
+    stream: S,
+) -> std::io::Result<impl AsyncRead + AsyncWrite + Send + Unpin + use<S>>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin,
+{
+    let name = ServerName::try_from(host.to_owned()).map_err(std::io::Error::other)?;
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await
 }
 
 /// A configuration for connecting with the defaults: TLS 1.2 and 1.3, certificates checked against the system's.
