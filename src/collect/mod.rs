@@ -41,6 +41,7 @@ pub use select::{SelectError, Selection};
 collectors! {
     agents => agents::Agents,
     host => host::Host,
+    redis => redis::Redis,
 }
 
 /// Why a collector has nothing to give this time. It costs its own series only.

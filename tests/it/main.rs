@@ -40,6 +40,7 @@ mod notify;
 mod outage;
 mod pages;
 mod redelivery;
+mod redis;
 mod rules;
 mod server;
 mod store;

@@ -15,6 +15,7 @@ pub(crate) mod process;
 pub(crate) mod program;
 pub(crate) mod promql;
 pub(crate) mod python;
+pub(crate) mod redis;
 pub(crate) mod site;
 pub(crate) mod slack_stub;
 pub(crate) mod smtp;
