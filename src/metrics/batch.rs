@@ -29,7 +29,7 @@ struct Lines {
     all: Vec<Line>,
     /// Labels that every sample carries, as they are written, and their names; mostly none.
     constant: Vec<u8>,
-    taken: &'static [&'static str],
+    taken: Vec<&'static str>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +65,6 @@ pub(super) enum Distribution {
 
 /// The label that tells several targets of a kind apart.
 const INSTANCE: &str = "instance";
-const JOB: &str = "job";
 
 impl Batch {
     /// An empty batch.
@@ -75,15 +74,14 @@ impl Batch {
 
     /// An empty batch, each of whose samples will carry `instance` with this value: one of several targets of a kind.
     pub fn of_instance(instance: &str) -> Self {
-        let mut batch = Self { lines: Lines { taken: &[INSTANCE], ..Lines::default() }, ..Self::default() };
-        append_labels(&mut batch.lines.constant, std::iter::once((INSTANCE, instance)));
-        batch
+        Self::of_labels(&[(INSTANCE, instance)])
     }
 
-    /// An empty batch, each of whose samples will carry `job` and `instance`: a target that no scrape job names.
-    pub fn of_target(job: &str, instance: &str) -> Self {
-        let mut batch = Self { lines: Lines { taken: &[JOB, INSTANCE], ..Lines::default() }, ..Self::default() };
-        append_labels(&mut batch.lines.constant, [(JOB, job), (INSTANCE, instance)].into_iter());
+    /// An empty batch, each of whose samples will carry these labels.
+    pub fn of_labels(labels: &[(&'static str, &str)]) -> Self {
+        let mut batch = Self::new();
+        batch.lines.taken = labels.iter().map(|(name, _)| *name).collect();
+        append_labels(&mut batch.lines.constant, labels.iter().copied());
         batch
     }
 
@@ -123,6 +121,24 @@ impl Batch {
     pub fn push_summary(&mut self, desc: &Desc, labels: &[&str], value: &Summary) {
         let (family, lines) = self.family(desc);
         family.push_distribution(lines, pairs(desc, labels), Distribution::Summary(value.clone()));
+    }
+
+    /// Adds another batch's families, which must be others than its own: one of the same name is left out.
+    pub fn append(&mut self, other: Self) {
+        let (place, start) = (self.lines.all.len(), self.lines.bytes.len());
+        self.lines.bytes.extend_from_slice(&other.lines.bytes);
+        let moved = |line: Line| Line {
+            start: line.start + start,
+            next: if line.next > 0 { line.next + place } else { 0 },
+            ..line
+        };
+        self.lines.all.extend(other.lines.all.into_iter().map(moved));
+        for family in other.families {
+            if !self.by_name.contains_key(&family.desc.name) {
+                self.by_name.insert(family.desc.name.clone(), self.families.len());
+                self.families.push(Family { first: family.first + place, last: family.last + place, ..family });
+            }
+        }
     }
 
     /// How many series it holds.
