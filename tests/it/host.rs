@@ -36,6 +36,11 @@ fn config(root: &Path) -> HostConfig {
     HostConfig { procfs: root.join("proc"), sysfs: root.join("sys"), rootfs: root.to_owned(), ..HostConfig::default() }
 }
 
+/// These parts and no others.
+fn only(parts: &[&str]) -> Parts {
+    Parts { defaults: false, enable: parts.iter().map(|part| (*part).to_owned()).collect(), ..Parts::default() }
+}
+
 async fn run(host: &Host) -> (String, Output) {
     let mut output = Output::default();
     host.collect(&mut output).await.unwrap();
@@ -103,7 +108,7 @@ fn told(root: &Path) -> Statvfs {
 async fn a_tree_of_oddities_reads_as_it_should() {
     let root = fixture("odd");
     let mut config = config(&root);
-    config.parts.exclude = vec!["uname".into()];
+    config.parts.disable = vec!["uname".into()];
     let statvfs: Statvfs = Arc::new(|path| match path.file_name().and_then(|name| name.to_str()) {
         Some("ssh") => Err(rustix::io::Errno::NOTCONN.into()),
         Some("empty") => Ok(Space::default()),
@@ -221,7 +226,7 @@ async fn a_part_that_fails_costs_its_own_series_only() {
 #[tokio::test]
 async fn only_the_chosen_parts_run() {
     let mut config = config(&fixture("debian12"));
-    config.parts = Parts { include: vec!["loadavg".into(), "cpu".into()], exclude: vec!["cpu".into()] };
+    config.parts = Parts { disable: vec!["cpu".into()], ..only(&["loadavg", "cpu"]) };
     let (text, _) = run(&Host::build(&config, &deps(Clock::system()))).await;
     let names: BTreeSet<_> = text.lines().filter(|line| !line.starts_with('#')).map(family).collect();
     assert_eq!(names.iter().filter(|name| name.starts_with("node_load")).count(), 3);
@@ -260,7 +265,7 @@ async fn a_mount_that_hangs_never_hangs_a_scrape_and_is_tried_again() {
     let gate = Arc::new(Gate::default());
     gate.set(true);
     let mut config = config(&fixture("odd"));
-    config.parts.include = vec!["filesystem".into()];
+    config.parts = only(&["filesystem"]);
     config.filesystem.mount_timeout = "300ms".parse().unwrap();
     let host = Host::with_statvfs(&config, &deps(Clock::system()), &Arc::clone(&gate).statvfs());
     let labels = |error: &str| {

@@ -9,13 +9,13 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::config::FilesystemConfig;
 use super::detached::Detached;
 use super::filter::Filter;
 use super::mounts::{self, Mount};
 use super::statvfs::{self, Space, Statvfs};
-use super::{Part, Roots, Run};
+use super::{HostConfig, Listed, Part, Run, Site};
 use crate::collect::CollectError;
+use crate::config::Problems;
 use crate::metrics::Desc;
 
 const LABELS: &[&str] = &["device", "device_error", "fstype", "mountpoint"];
@@ -79,19 +79,30 @@ pub(super) struct Filesystems {
     detached: Detached,
 }
 
-impl Filesystems {
-    pub(super) fn new(roots: &Roots, config: &FilesystemConfig, statvfs: Statvfs, detached: Detached) -> Self {
+impl Listed for Filesystems {
+    fn descs() -> Vec<&'static Desc> {
+        DESCS.to_vec()
+    }
+
+    fn check(config: &HostConfig, problems: &mut Problems) {
+        config.filesystem.check(&config.schedule, problems);
+    }
+
+    fn new(site: &Site<'_>) -> Self {
+        let (roots, config) = (&site.roots, &site.config.filesystem);
         Self {
             tables: [roots.procfs.join("1/mountinfo"), roots.procfs.join("self/mountinfo")],
             rootfs: roots.rootfs.clone(),
             points: config.points(),
             types: config.types(),
             timeout: config.mount_timeout.0,
-            statvfs,
-            detached,
+            statvfs: site.statvfs.clone(),
+            detached: Detached::new(site.deps.tasks.clone(), site.deps.clock.clone()),
         }
     }
+}
 
+impl Filesystems {
     /// The mounts that the filters take. Of several with the same labels the last one stays: it covers the others.
     fn taken(&self, run: &mut Run) -> Result<Vec<Taken>, CollectError> {
         let mounts = mounts::parse(run.files.bytes_of_either(&self.tables)?, &self.rootfs);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use jiff::tz::TimeZone;
 
-use super::{Part, Roots, Run};
+use super::{Listed, Part, Run, Site};
 use crate::clock::Clock;
 use crate::collect::CollectError;
 use crate::metrics::Desc;
@@ -23,8 +23,6 @@ static CURRENT: Desc = Desc::gauge(
     &["clocksource", "device"],
 );
 
-pub(super) static DESCS: [&Desc; 4] = [&NOW, &ZONE, &AVAILABLE, &CURRENT];
-
 /// The kernel has one; the number keeps a broken sysfs from being read for ever.
 const DEVICES: usize = 8;
 
@@ -33,9 +31,13 @@ pub(super) struct Time {
     devices: PathBuf,
 }
 
-impl Time {
-    pub(super) fn new(roots: &Roots, clock: Clock) -> Self {
-        Self { clock, devices: roots.sysfs.join("devices/system/clocksource") }
+impl Listed for Time {
+    fn descs() -> Vec<&'static Desc> {
+        vec![&NOW, &ZONE, &AVAILABLE, &CURRENT]
+    }
+
+    fn new(site: &Site<'_>) -> Self {
+        Self { clock: site.deps.clock.clone(), devices: site.roots.sysfs.join("devices/system/clocksource") }
     }
 }
 
