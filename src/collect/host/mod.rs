@@ -17,12 +17,16 @@ use crate::metrics::{Batch, Desc};
 
 mod config;
 mod detached;
+mod fields;
 mod files;
 mod filter;
 mod findings;
+mod glob;
 #[macro_use]
 mod list;
+mod mdstat;
 mod mounts;
+mod rpc;
 mod statvfs;
 mod sysfs;
 mod sysinfo;
@@ -30,22 +34,49 @@ mod topology;
 mod udev;
 
 pub use config::{Backend, DeviceConfig, FilesystemConfig, Parts};
+pub use fields::FieldsConfig;
+pub use ipvs::IpvsConfig;
 use list::{Listed, Site};
+pub use netclass::NetclassConfig;
 pub use statvfs::{Space, Statvfs};
+pub use textfile::TextfileConfig;
 
 // `on`: runs by default, as in node_exporter. Last what may have to wait for an answer.
 parts! {
+    arp => Neighbours, on, DeviceConfig;
     bonding => Bonds, on;
+    conntrack => Connections, on;
     cpu => Cpu, on;
+    cpufreq => Frequencies, on;
     diskstats => Disks, on, DeviceConfig;
+    dmi => Firmware, on;
+    entropy => Entropy, on;
+    filefd => OpenFiles, on;
+    ipvs => Balancer, on, IpvsConfig;
+    kernel_hung => HungTasks, on;
     loadavg => LoadAverage, on;
+    mdadm => Arrays, on;
     meminfo => Memory, on;
+    netclass => NetworkClass, on, NetclassConfig;
     netdev => NetworkDevices, on, DeviceConfig;
+    netstat => Protocols, on, FieldsConfig;
+    nfs => Client, on;
+    nfsd => Server, on;
+    os => Release, on;
     pressure => Pressure, on;
+    schedstat => Schedules, on;
+    selinux => Selinux, on;
+    sockstat => Sockets, on;
+    softnet => Softnet, on;
     stat => Totals, on;
+    textfile => Textfiles, on, TextfileConfig;
     time => Time, on;
+    timex => ClockState, on;
+    udp_queues => UdpQueues, on;
     uname => Uname, on;
+    vmstat => VirtualMemory, on, FieldsConfig;
     watchdog => Watchdogs, on;
+    xfs => Xfs, on;
     filesystem => Filesystems, on, FilesystemConfig;
 }
 
@@ -63,6 +94,13 @@ struct Roots {
     procfs: PathBuf,
     sysfs: PathBuf,
     rootfs: PathBuf,
+}
+
+impl Roots {
+    /// A file about the network: that of the first process is the host's, also where we run in a container; else our own.
+    fn net(&self, file: &str) -> [PathBuf; 2] {
+        [self.procfs.join("1/net").join(file), self.procfs.join("net").join(file)]
+    }
 }
 
 /// What one run has at hand, and what it found. The buffers are kept for the next one.
