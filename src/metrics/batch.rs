@@ -141,6 +141,16 @@ impl Batch {
         }
     }
 
+    /// Adds one summary whose label names the source tells.
+    pub fn push_summary_labelled(&mut self, desc: &Desc, labels: &[(&str, &str)], value: Summary) {
+        let (family, lines) = self.family(desc);
+        if lines.take(labels) {
+            family.push_distribution(lines, labels.iter().copied(), Distribution::Summary(value));
+        } else {
+            family.refused += 1;
+        }
+    }
+
     /// How many series it holds.
     pub fn series(&self) -> usize {
         self.families.iter().map(Family::series).sum()

@@ -4,3 +4,4 @@
 pub(crate) mod postgres;
 mod probes;
 mod redis;
+mod host;
