@@ -10,6 +10,7 @@ mod dropped;
 pub mod expose;
 mod format;
 mod histogram;
+mod labels;
 mod merge;
 pub mod parse;
 mod text;

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::desc::{is_label_name, is_metric_name};
+use super::desc::is_metric_name;
 use super::distribution::Distribution;
+use super::labels::{BLANKS, Labels, labels, unescaped};
 use super::{Histogram, Kind, Summary};
 
 /// A family that was read.
@@ -86,10 +87,6 @@ pub fn parse(text: &str) -> Result<Exposition, ParseError> {
     }
     Ok(Exposition { families, timestamp })
 }
-
-const BLANKS: [char; 2] = [' ', '\t'];
-
-type Labels = Vec<(String, String)>;
 
 #[derive(Default)]
 struct Reading {
@@ -178,25 +175,22 @@ impl Reading {
         if family.samples.is_empty() {
             family.line = line;
         }
-        match *family.kind.get_or_insert(Kind::Unknown) {
-            kind @ (Kind::Histogram | Kind::Summary) => {
-                let bound = Distribution::bound(kind, suffix, &mut labels)?;
-                let index = *family.by_labels.entry(labels.clone()).or_insert_with(|| {
-                    family.samples.push((labels, Value::Distribution(Distribution::default())));
-                    family.samples.len() - 1
-                });
-                match family.samples.get_mut(index) {
-                    Some((_, Value::Distribution(open))) => open.put(suffix, bound, value),
-                    _ => Ok(()),
-                }
+        let kind = *family.kind.get_or_insert(Kind::Unknown);
+        if !matches!(kind, Kind::Histogram | Kind::Summary) {
+            if family.by_labels.insert(labels.clone(), family.samples.len()).is_some() {
+                return Err("a series that is there twice");
             }
-            _ => {
-                if family.by_labels.insert(labels.clone(), family.samples.len()).is_some() {
-                    return Err("a series that is there twice");
-                }
-                family.samples.push((labels, Value::Number(value)));
-                Ok(())
-            }
+            family.samples.push((labels, Value::Number(value)));
+            return Ok(());
+        }
+        let bound = Distribution::bound(kind, suffix, &mut labels)?;
+        let index = *family.by_labels.entry(labels.clone()).or_insert_with(|| {
+            family.samples.push((labels, Value::Distribution(Distribution::default())));
+            family.samples.len() - 1
+        });
+        match family.samples.get_mut(index) {
+            Some((_, Value::Distribution(open))) => open.put(suffix, bound, value),
+            _ => Ok(()),
         }
     }
 
@@ -260,60 +254,6 @@ fn kind(word: &str) -> Option<Kind> {
 /// A number as Go reads it, which takes no more than Rust does.
 pub(super) fn number(word: &str) -> Result<f64, &'static str> {
     word.parse().map_err(|_| "a value that is no number")
-}
-
-/// The labels after `{`, and what follows `}`.
-fn labels(mut rest: &str) -> Result<(Labels, &str), &'static str> {
-    let mut labels = Labels::new();
-    loop {
-        rest = rest.trim_start_matches(BLANKS);
-        if let Some(rest) = rest.strip_prefix('}') {
-            return Ok((labels, rest));
-        }
-        let (name, after) = rest.split_once('=').ok_or("labels without an end")?;
-        let name = name.trim_end_matches(BLANKS);
-        if !is_label_name(name) {
-            return Err("no label's name");
-        }
-        let quoted = after.trim_start_matches(BLANKS).strip_prefix('"').ok_or("a label's value without quotes")?;
-        let end = end_of_value(quoted).ok_or("a label's value without an end")?;
-        let (value, after) = quoted.split_at_checked(end).ok_or("a label's value without an end")?;
-        labels.push((name.to_owned(), unescaped(value, true)?));
-        rest = after.strip_prefix('"').unwrap_or(after).trim_start_matches(BLANKS);
-        match rest.strip_prefix(',') {
-            Some(after) => rest = after,
-            None if rest.starts_with('}') => {}
-            None => return Err("neither a comma nor an end after a label"),
-        }
-    }
-}
-
-/// Where the quote is that no backslash escapes.
-fn end_of_value(text: &str) -> Option<usize> {
-    let mut escaped = false;
-    text.bytes().position(|byte| {
-        let ends = byte == b'"' && !escaped;
-        escaped = byte == b'\\' && !escaped;
-        ends
-    })
-}
-
-/// Text with its escapes resolved: a backslash, a new line and, in labels, a quote.
-fn unescaped(text: &str, quotes: bool) -> Result<String, &'static str> {
-    let mut letters = text.chars();
-    let mut plain = String::with_capacity(text.len());
-    while let Some(letter) = letters.next() {
-        plain.push(match letter {
-            '\\' => match letters.next() {
-                Some('\\') => '\\',
-                Some('n') => '\n',
-                Some('"') if quotes => '"',
-                _ => return Err("a backslash that escapes nothing"),
-            },
-            letter => letter,
-        });
-    }
-    Ok(plain)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 
 use super::files::malformed;
+use super::sysfs::if_there;
 use super::{Listed, Part, Run, Site};
 use crate::collect::CollectError;
 use crate::metrics::Desc;
@@ -64,7 +65,8 @@ impl Part for Connections {
             let size: u64 = run.files.text(&file)?.trim().parse().map_err(|_| malformed(&file, "no number"))?;
             run.batch.push(desc, &[], size as f64);
         }
-        let text = run.files.text_of_either(&self.statistics)?;
+        // A kernel may be built without this one.
+        let Some(text) = if_there(run.files.text_of_either(&self.statistics))? else { return Ok(()) };
         let sums = sums(text).ok_or_else(|| malformed(&self.statistics[0], "a line that is not 16 or 17 numbers"))?;
         for ((_, desc), sum) in COLUMNS.iter().zip(sums) {
             run.batch.push(desc, &[], sum as f64);

@@ -16,7 +16,9 @@ pub(super) fn folders(pattern: &str) -> Vec<PathBuf> {
     for component in Path::new(pattern).components() {
         let name = component.as_os_str().to_string_lossy();
         let Some(matcher) = matcher(component, &name) else {
-            found.iter_mut().for_each(|path| path.push(component));
+            for path in &mut found {
+                path.push(component);
+            }
             continue;
         };
         let below = |folder: PathBuf| {

@@ -49,8 +49,8 @@ impl Part for Selinux {
 
 /// The mode that the configuration names: enforcing 1, permissive 0.
 fn configured(text: &str) -> f64 {
-    let modes = text.lines().filter_map(|line| line.trim().strip_prefix("SELINUX="));
-    match modes.last().map(str::trim) {
+    let mut modes = text.lines().filter_map(|line| line.trim().strip_prefix("SELINUX="));
+    match modes.next_back().map(str::trim) {
         Some("enforcing") => 1.0,
         Some("permissive") => 0.0,
         _ => DISABLED,

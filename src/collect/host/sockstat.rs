@@ -110,12 +110,11 @@ impl Sockets {
 }
 
 fn push(batch: &mut Batch, protocol: &str, field: &str, value: f64) {
-    match KNOWN.iter().find(|known| known.0 == protocol && known.1 == field) {
-        Some((.., desc)) => batch.push(desc, &[], value),
-        None => {
-            let name = format!("node_sockstat_{}_{field}", word(protocol));
-            let help = format!("Number of {protocol} sockets in state {field}.");
-            batch.push(&Desc::named(Kind::Gauge, name, help, &[]), &[], value);
-        }
+    if let Some((.., desc)) = KNOWN.iter().find(|known| known.0 == protocol && known.1 == field) {
+        batch.push(desc, &[], value);
+    } else {
+        let name = format!("node_sockstat_{}_{field}", word(protocol));
+        let help = format!("Number of {protocol} sockets in state {field}.");
+        batch.push(&Desc::named(Kind::Gauge, name, help, &[]), &[], value);
     }
 }

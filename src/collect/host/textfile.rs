@@ -73,7 +73,7 @@ impl Part for Textfiles {
         for folder in self.patterns.iter().flat_map(|pattern| folders(pattern)) {
             let listed = names(&folder).map_err(|error| error.to_string());
             tell(&folder, listed.as_ref().err().map(String::as_str));
-            let files = listed.unwrap_or_default().into_iter().filter(|name| name.ends_with(".prom"));
+            let files = listed.unwrap_or_default().into_iter().filter(|name| name.strip_suffix(".prom").is_some());
             for file in files.map(|name| folder.join(name)) {
                 let read = if times.len() < FILES { found.file(&file) } else { Err("too many files".to_owned()) };
                 tell(&file, read.as_ref().err().map(String::as_str));
@@ -130,16 +130,13 @@ impl Found {
 
     fn add(&mut self, family: ParsedFamily, file: &Path) {
         let file = file.display().to_string();
-        match self.by_name.get(&family.name).and_then(|index| self.families.get_mut(*index)) {
-            Some((known, files)) => {
-                known.help = known.help.take().or(family.help);
-                known.samples.extend(family.samples);
-                files.push(file);
-            }
-            None => {
-                self.by_name.insert(family.name.clone(), self.families.len());
-                self.families.push((family, vec![file]));
-            }
+        if let Some((known, files)) = self.by_name.get(&family.name).and_then(|index| self.families.get_mut(*index)) {
+            known.help = known.help.take().or(family.help);
+            known.samples.extend(family.samples);
+            files.push(file);
+        } else {
+            self.by_name.insert(family.name.clone(), self.families.len());
+            self.families.push((family, vec![file]));
         }
     }
 
