@@ -60,8 +60,11 @@ fn faults(name: &str, parts: &[&str], descs: &[&Desc], out: &Output) -> Vec<Stri
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_does_only_what_it_declares_and_nothing_twice() {
-    let entries = collect::build(&Config::default(), &deps());
-    assert_eq!(entries.len(), NAMES.len(), "all are on by default");
+    let mut config = Config::default();
+    // Whatever runs on this machine: nobody listens there.
+    config.containers.socket = Some("/nowhere/docker.sock".into());
+    let entries = collect::build(&config, &deps());
+    assert_eq!(entries.len(), NAMES.len(), "all are on by default, given something to collect from");
     for entry in entries {
         let mut out = Output::default();
         let limit = Duration::from_secs(30);

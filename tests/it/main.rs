@@ -20,6 +20,7 @@ mod bad_input;
 mod collectors;
 mod command_line;
 mod compose;
+mod containers;
 mod crash;
 mod crates;
 mod dashboards;
