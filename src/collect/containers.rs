@@ -3,6 +3,7 @@
 //! A task follows the Docker daemon's events, so that a scrape asks the daemon nothing while nothing changes. The
 //! figures come from the cgroups' files where they are to be seen, else from the daemon's stats call.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Duration;
 
@@ -33,6 +34,7 @@ mod registry;
 mod series;
 mod space;
 mod stats;
+mod usage;
 mod v1;
 mod v2;
 mod verdict;
@@ -45,10 +47,11 @@ pub use space::{Space, Statvfs};
 use container::{Container, Phase};
 use daemon::Daemon;
 use machine::Versions;
-use options::Groups;
+use options::{Group, Groups};
 use reader::{Look, Reader};
 use registry::Registry;
 use stats::Stats;
+use usage::Usage;
 use watch::{About, Watch};
 use write::Scene;
 
@@ -67,6 +70,9 @@ pub struct Containers {
     daemon: Option<Daemon>,
     watch: Arc<Watch>,
     reader: Arc<Mutex<Reader>>,
+    usage: Arc<Usage>,
+    /// Where the host's `/` is seen.
+    rootfs: PathBuf,
     started: Once,
     said: Said,
     clock: Clock,
@@ -85,6 +91,8 @@ impl Containers {
             daemon: Daemon::new(socket.clone(), config.call_timeout.0, deps.tasks.clone()).ok(),
             watch: Watch::new(socket, registry, deps.clock.clone()),
             reader: Arc::new(Mutex::new(reader)),
+            usage: Arc::default(),
+            rootfs: config.rootfs.clone(),
             started: Once::new(),
             said: Said::default(),
             clock: deps.clock.clone(),
@@ -103,6 +111,20 @@ impl Containers {
         let failed = |source| CollectError::Io { what: "a thread to read cgroups".into(), source };
         let look = self.tasks.thread("containers", work).map_err(failed)?;
         look.await.map_err(|panic| failed(std::io::Error::other(panic)))
+    }
+
+    /// Has counted what containers take on disk, for the next scrapes.
+    fn count_usage(&self, containers: &[Container], storage: &str) {
+        if !self.groups.has(Group::Disk) {
+            return;
+        }
+        let folders = containers.iter().filter(|container| container.phase != Phase::Still).filter_map(|container| {
+            // Without a folder of its own, what a container takes is the storage driver's secret.
+            let layer = container.details.as_ref()?.layer.as_deref()?;
+            let paths = usage::folders(&self.rootfs, storage, &container.id, layer);
+            Some(usage::Folders { id: container.id.clone(), paths })
+        });
+        self.usage.refresh(folders.collect(), self.clock.now(), &self.tasks);
     }
 
     /// Asks the daemon for what the files did not show. What it does not tell in time is not there.
@@ -139,7 +161,11 @@ impl Collector for Containers {
         let mut look = self.look(Arc::clone(&containers), &about).await?;
         let told = if about.fault.is_none() { self.ask(&containers, &mut look).await } else { Vec::new() };
         let batch = out.part("containers");
-        let scene = Scene { groups: &self.groups, shown: &self.shown, look: &look, now: now.as_second() };
+        if let Some(storage) = about.info.as_ref().and_then(|info| info.docker_root_dir.as_deref()) {
+            self.count_usage(&containers, storage);
+        }
+        let scene =
+            Scene { groups: &self.groups, shown: &self.shown, look: &look, usage: &self.usage, now: now.as_second() };
         for (at, container) in containers.iter().enumerate() {
             let found = look.containers.get(at).and_then(Option::as_ref);
             let stats = found.map(|found| &found.stats).or_else(|| told.get(at).and_then(Option::as_ref));

@@ -72,6 +72,8 @@ pub(super) struct Details {
     pub(super) limits: Limits,
     /// It has no network namespace of its own but another container's.
     pub(super) shares_network: bool,
+    /// The folder of its own layer on the host, where the storage driver has one.
+    pub(super) layer: Option<String>,
     /// The cgroup that it was to be put below; empty for the daemon's default.
     pub(super) cgroup_parent: String,
 }
@@ -183,6 +185,7 @@ impl Container {
             restarts: told.restart_count.and_then(|count| u64::try_from(count).ok()).unwrap_or(0),
             limits: limits(&host),
             shares_network: host.network_mode.as_deref().is_some_and(|mode| mode.starts_with("container:")),
+            layer: told.graph_driver.as_ref().and_then(|driver| driver.data.get("UpperDir").cloned()),
             cgroup_parent: host.cgroup_parent.unwrap_or_default(),
         });
     }

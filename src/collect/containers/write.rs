@@ -2,12 +2,13 @@
 
 use super::container::{Container, Limits, Phase};
 use super::disks::Disk;
-use super::families::{FS_DISK, FS_SPACE};
+use super::families::{FS_DISK, FS_SPACE, FS_USAGE};
 use super::options::{Group, Groups};
 use super::reader::Look;
 use super::series::Series;
 use super::space::{Mount, Space};
 use super::stats::{Io, Stats};
+use super::usage::Usage;
 use crate::metrics::Batch;
 
 /// What every container's series need.
@@ -16,6 +17,7 @@ pub(super) struct Scene<'a> {
     /// The names of the shown labels, as they are written.
     pub(super) shown: &'a [String],
     pub(super) look: &'a Look,
+    pub(super) usage: &'a Usage,
     /// Seconds since 1970.
     pub(super) now: i64,
 }
@@ -55,6 +57,9 @@ impl Scene<'_> {
         self.io(&mut series, stats, storage.map(|(mount, _)| mount));
         if let Some((mount, space)) = storage {
             self.file_system(&mut series, mount, space);
+            if let Some(bytes) = self.usage.bytes(&container.id) {
+                series.push_with(&FS_USAGE[0], &[("device", &mount.device)], bytes as f64);
+            }
         }
     }
 
@@ -126,7 +131,7 @@ impl Scene<'_> {
     fn root_file_system(&self, series: &mut Series<'_>, mount: &Mount, space: &Space, stats: &Stats) {
         self.file_system(series, mount, space);
         if self.groups.has(Group::Disk) {
-            series.push_with(&super::families::FS_USAGE[0], &[("device", &mount.device)], space.used as f64);
+            series.push_with(&FS_USAGE[0], &[("device", &mount.device)], space.used as f64);
         }
         let name = |row: &Io| self.look.disks.name(row.major, row.minor);
         let counted = stats.io.iter().flatten().any(|row| name(row) == mount.device);
