@@ -32,6 +32,7 @@ mod processes;
 mod reader;
 mod registry;
 mod series;
+mod sockets;
 mod space;
 mod stats;
 mod usage;

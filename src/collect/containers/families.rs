@@ -184,6 +184,32 @@ families! {
         (Gauge, "container_threads", "Threads in the container."),
         (Gauge, "container_threads_max", "Threads that the container may have; 0 for no limit."),
     ];
+    /// In the group `sched`; in the order of `Stats::scheduled`.
+    SCHED: [
+        (Counter, "container_cpu_schedstat_run_seconds_total", "Time for which its processes ran."),
+        (Counter, "container_cpu_schedstat_runqueue_seconds_total", "Time for which its processes waited for a processor."),
+        (Counter, "container_cpu_schedstat_run_periods_total", "How often its processes were scheduled."),
+    ];
+    /// In the group `tcp`, with a label `tcp_state`.
+    TCP: [
+        (Gauge, "container_network_tcp_usage_total", "TCP sockets by state."),
+        (Gauge, "container_network_tcp6_usage_total", "TCP sockets of IPv6 by state."),
+    ];
+    /// In the group `udp`, with a label `udp_state`.
+    UDP: [
+        (Gauge, "container_network_udp_usage_total", "UDP sockets, dropped packets and bytes in queues."),
+        (Gauge, "container_network_udp6_usage_total", "UDP sockets of IPv6, dropped packets and bytes in queues."),
+    ];
+    /// In the group `advtcp`, with a label `tcp_state` that names the counter.
+    ADVANCED_TCP: [
+        (Gauge, "container_network_advance_tcp_stats_total", "The kernel's counters of TCP, by name."),
+    ];
+    /// In the group `hugetlb`, with a label `pagesize`; in the order of `Stats::huge_pages`.
+    HUGE_PAGES: [
+        (Gauge, "container_hugetlb_usage_bytes", "Huge pages in use, in bytes."),
+        (Gauge, "container_hugetlb_max_usage_bytes", "The most huge pages that were ever in use; 0 with cgroup version 2."),
+        (Counter, "container_hugetlb_failcnt", "How often the limit of huge pages was hit."),
+    ];
     /// In the group `process`, with a label `ulimit`.
     ULIMITS: [
         (Gauge, "container_ulimits_soft", "Soft limits of its first process; -1 for none."),

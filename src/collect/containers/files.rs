@@ -52,6 +52,19 @@ impl Folder {
         Ok(Self(open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?))
     }
 
+    /// What stands between `start` and `end` in the names of files.
+    pub(super) fn names(&self, start: &str, end: &str) -> impl Iterator<Item = String> + use<> {
+        let listed =
+            rustix::fs::openat(&self.0, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+                .and_then(rustix::fs::Dir::new);
+        let names =
+            listed.into_iter().flatten().flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let mut found: Vec<String> =
+            names.filter_map(|name| Some(name.strip_prefix(start)?.strip_suffix(end)?.to_owned())).collect();
+        found.sort();
+        found.into_iter()
+    }
+
     /// The text of a file; nothing if it is not there, or went away meanwhile.
     pub(super) fn read<'b>(&self, name: &str, buffer: &'b mut Buffer) -> Option<&'b str> {
         buffer.fill(&openat(&self.0, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?)

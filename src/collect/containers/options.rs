@@ -12,21 +12,33 @@ pub(super) enum Group {
     OomEvent,
     Pressure,
     Process,
+    Sched,
+    Tcp,
+    Udp,
+    HugeTlb,
+    AdvancedTcp,
 }
 
-use Group::{Cpu, CpuLoad, Disk, DiskIo, Memory, Network, OomEvent, Pressure, Process};
+use Group::{
+    AdvancedTcp, Cpu, CpuLoad, Disk, DiskIo, HugeTlb, Memory, Network, OomEvent, Pressure, Process, Sched, Tcp, Udp,
+};
 
 /// The groups by name, and whether they are given unless the configuration says otherwise.
-const KNOWN: [(&str, Group, bool); 9] = [
+const KNOWN: [(&str, Group, bool); 14] = [
+    ("advtcp", AdvancedTcp, false),
     ("cpu", Cpu, true),
     ("cpuLoad", CpuLoad, true),
     ("disk", Disk, true),
     ("diskIO", DiskIo, true),
+    ("hugetlb", HugeTlb, false),
     ("memory", Memory, true),
     ("network", Network, true),
     ("oom_event", OomEvent, true),
     ("pressure", Pressure, true),
     ("process", Process, false),
+    ("sched", Sched, false),
+    ("tcp", Tcp, false),
+    ("udp", Udp, false),
 ];
 
 /// The groups that are given.

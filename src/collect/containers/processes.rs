@@ -34,6 +34,18 @@ pub(super) fn read(procs: &[u32], procfs: &Path, buffer: &mut Buffer) -> Process
     found
 }
 
+/// Nanoseconds run and waited, and times scheduled: sums over the processes.
+pub(super) fn scheduled(procs: &[u32], procfs: &Path, buffer: &mut Buffer) -> [u64; 3] {
+    let mut sums = [0; 3];
+    for pid in procs.iter().filter(|pid| **pid != 0).take(MOST) {
+        let text = buffer.read(&procfs.join(pid.to_string()).join("schedstat")).unwrap_or_default();
+        for (sum, word) in sums.iter_mut().zip(text.split_ascii_whitespace()) {
+            *sum += word.parse::<u64>().unwrap_or(0);
+        }
+    }
+    sums
+}
+
 /// The numbers in `cgroup.procs`.
 pub(super) fn pids(procs: &str) -> Vec<u32> {
     procs.lines().filter_map(|line| line.trim().parse().ok()).collect()

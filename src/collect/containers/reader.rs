@@ -13,6 +13,7 @@ use super::machine::{Machine, ids};
 use super::network;
 use super::options::{Group, Groups};
 use super::processes;
+use super::sockets;
 use super::space::{Mount, Space, Statvfs, holding, parse};
 use super::stats::Stats;
 
@@ -141,6 +142,10 @@ impl Reader {
                 None => blind = true,
             }
         }
+        if let Some(pid) = place.pid.filter(|_| !shares) {
+            let net = self.roots.procfs.join(pid.to_string()).join("net");
+            stats.sockets = sockets::read(&net, &self.groups, &mut self.buffer);
+        }
         self.look_at_processes(hierarchy, &place.path, &mut stats);
         Some(Found { path: place.path, stats, blind })
     }
@@ -195,14 +200,21 @@ impl Reader {
             let table = tables.iter().find(|table| table.exists());
             stats.network = table.and_then(|table| self.buffer.read(table)).map(network::parse).unwrap_or_default();
         }
+        stats.sockets = sockets::read(&procfs.join("1/net"), &self.groups, &mut self.buffer);
         self.look_at_processes(hierarchy, "/", &mut stats);
         look.others.push(("/".to_owned(), stats));
     }
 
     fn look_at_processes(&mut self, hierarchy: &Hierarchy, path: &str, stats: &mut Stats) {
+        if !self.groups.has(Group::Process) && !self.groups.has(Group::Sched) {
+            return;
+        }
+        let pids = self.pids(hierarchy, path);
         if self.groups.has(Group::Process) {
-            let pids = self.pids(hierarchy, path);
             stats.processes = Some(processes::read(&pids, &self.roots.procfs, &mut self.buffer));
+        }
+        if self.groups.has(Group::Sched) {
+            stats.scheduled = Some(processes::scheduled(&pids, &self.roots.procfs, &mut self.buffer));
         }
     }
 

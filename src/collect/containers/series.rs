@@ -2,9 +2,11 @@
 
 use super::container::Container;
 use super::families::{
-    ABOUT, BLKIO, CPU, CPU_USAGE, FAULTS, FS_COST, FS_IO, LIFE, LOAD, MEMORY, MEMORY_EVENTS, MEMORY_FIELDS, NETWORK,
-    OOM, PRESSURE, PROCESS, QUOTA, SPEC, TASKS, TASKS_STATE, THROTTLING, ULIMITS,
+    ABOUT, ADVANCED_TCP, BLKIO, CPU, CPU_USAGE, FAULTS, FS_COST, FS_IO, HUGE_PAGES, LIFE, LOAD, MEMORY, MEMORY_EVENTS,
+    MEMORY_FIELDS, NETWORK, OOM, PRESSURE, PROCESS, QUOTA, SCHED, SPEC, TASKS, TASKS_STATE, TCP, THROTTLING, UDP,
+    ULIMITS,
 };
+use super::sockets::{Sockets, TCP_STATES, UDP_STATES};
 use super::stats::{Cpu, Io, Memory, Stats};
 use crate::metrics::{Batch, Desc};
 
@@ -126,6 +128,11 @@ impl<'a> Series<'a> {
                 self.push_with(desc, &[("interface", &interface.name)], count as f64);
             }
         }
+        self.optional(stats);
+    }
+
+    /// The groups that are not given by default.
+    fn optional(&mut self, stats: &Stats) {
         if let Some([tasks, limit]) = stats.tasks {
             self.push_known(&TASKS, [Some(tasks), Some(limit)]);
         }
@@ -134,6 +141,33 @@ impl<'a> Series<'a> {
             if let Some(limit) = processes.open_files {
                 self.push_with(&ULIMITS[0], &[("ulimit", "max_open_files")], limit as f64);
             }
+        }
+        if let Some([run, waited, periods]) = stats.scheduled {
+            for (desc, value) in SCHED.iter().zip([run as f64 / 1e9, waited as f64 / 1e9, periods as f64]) {
+                self.push(desc, value);
+            }
+        }
+        for (size, values) in &stats.huge_pages {
+            for (desc, value) in HUGE_PAGES.iter().zip(values) {
+                self.push_with(desc, &[("pagesize", size)], *value as f64);
+            }
+        }
+        self.sockets(&stats.sockets);
+    }
+
+    fn sockets(&mut self, sockets: &Sockets) {
+        for (desc, counts) in TCP.iter().zip(sockets.tcp.iter().flatten()) {
+            for (state, count) in TCP_STATES.iter().zip(counts) {
+                self.push_with(desc, &[("tcp_state", state)], *count as f64);
+            }
+        }
+        for (desc, counts) in UDP.iter().zip(sockets.udp.iter().flatten()) {
+            for (state, count) in UDP_STATES.iter().zip(counts) {
+                self.push_with(desc, &[("udp_state", state)], *count as f64);
+            }
+        }
+        for (name, value) in &sockets.counters {
+            self.push_with(&ADVANCED_TCP[0], &[("tcp_state", name)], *value as f64);
         }
     }
 

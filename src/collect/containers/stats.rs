@@ -122,4 +122,9 @@ pub(super) struct Stats {
     /// Tasks, and how many there may be (0: no limit).
     pub(super) tasks: Option<[u64; 2]>,
     pub(super) processes: Option<super::processes::Processes>,
+    /// Nanoseconds run and waited, and times scheduled, of the processes that are there now.
+    pub(super) scheduled: Option<[u64; 3]>,
+    pub(super) sockets: super::sockets::Sockets,
+    /// By page size: in use, most ever in use, hits of the limit.
+    pub(super) huge_pages: Vec<(String, [u64; 3])>,
 }

@@ -16,6 +16,7 @@ pub(super) struct Folders {
     memory: Option<Folder>,
     blkio: Option<Folder>,
     pids: Option<Folder>,
+    hugetlb: Option<Folder>,
 }
 
 impl Folders {
@@ -35,6 +36,7 @@ impl Folders {
             memory,
             blkio: of("blkio", groups.has(Group::DiskIo)),
             pids: of("pids", groups.has(Group::Process)),
+            hugetlb: of("hugetlb", groups.has(Group::HugeTlb)),
         })
     }
 
@@ -54,6 +56,15 @@ impl Folders {
         if let Some(folder) = &self.pids {
             let limit = folder.limit("pids.max", buffer).unwrap_or(0);
             stats.tasks = folder.number("pids.current", buffer).map(|tasks| [tasks, limit]);
+        }
+        if let Some(folder) = &self.hugetlb {
+            let mut number = |size: &str, name| folder.number(&format!("hugetlb.{size}.{name}"), buffer).unwrap_or(0);
+            let row = |size: String| {
+                let values = ["usage_in_bytes", "max_usage_in_bytes", "failcnt"].map(|name| number(&size, name));
+                (size, values)
+            };
+            let sizes = folder.names("hugetlb.", ".usage_in_bytes").filter(|size| !size.contains('.'));
+            stats.huge_pages = sizes.map(row).collect();
         }
         if groups.has(Group::Pressure) {
             // Version 1 has no pressure; cAdvisor writes noughts, and so the series are there.

@@ -27,6 +27,18 @@ pub(super) fn read(folder: &Folder, groups: &Groups, buffer: &mut Buffer) -> Sta
     if groups.has(Group::DiskIo) {
         stats.io = folder.read("io.stat", buffer).map(|text| text.lines().filter_map(io).collect());
     }
+    if groups.has(Group::HugeTlb) {
+        stats.huge_pages = folder
+            .names("hugetlb.", ".current")
+            // Pages that are only reserved are counted beside those in use.
+            .filter(|size| !size.contains('.'))
+            .map(|size| {
+                let used = folder.number(&format!("hugetlb.{size}.current"), buffer).unwrap_or(0);
+                let events = folder.read(&format!("hugetlb.{size}.events"), buffer);
+                (size, [used, 0, events.and_then(|text| field(text, "max")).unwrap_or(0)])
+            })
+            .collect();
+    }
     if groups.has(Group::Process) {
         let limit = folder.limit("pids.max", buffer).unwrap_or(0);
         stats.tasks = folder.number("pids.current", buffer).map(|tasks| [tasks, limit]);

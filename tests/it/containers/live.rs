@@ -108,6 +108,10 @@ async fn paused(docker: &Docker) {
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
     assert!(samples.of("holder", "container_memory_usage_bytes").is_some_and(|bytes| bytes > 8e6));
     assert_eq!(output.facts.services[0].state, State::Ok, "{:?}", output.facts.services);
+    until(&collector, "what it takes on disk", |samples| {
+        samples.of("holder", "container_fs_usage_bytes").is_some_and(|bytes| bytes > 3e6)
+    })
+    .await;
     docker.run("docker", &["unpause", "holder"]);
 }
 
