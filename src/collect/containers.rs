@@ -186,7 +186,7 @@ impl Collector for Containers {
         }
         look.machine.write(batch, &versions(&about));
         batch.push(&families::SCRAPE_ERROR, &[], f64::from(u8::from(about.fault.is_some())));
-        let why = about.fault.as_ref().map(ToString::to_string);
+        let why = about.fault.as_ref().map(|fault| format!("{fault}; {}", fault.next(self.watch.socket())));
         self.said.tell("containers", &self.watch.socket().display().to_string(), why.as_deref());
         out.facts.services.push(verdict::of(&containers, &about, self.watch.socket(), now));
         Ok(())

@@ -42,6 +42,8 @@ collectors! {
     agents => agents::Agents,
     containers => containers::Containers,
     host => host::Host,
+    probes => probes::Probes,
+    postgres => postgres::Postgres,
 }
 
 /// Why a collector has nothing to give this time. It costs its own series only.

@@ -2,4 +2,6 @@
 //! compares with the scrapes in `tests/fixtures/reference/`. What is not offered stands in `exceptions.tsv` there.
 
 pub(crate) mod containers;
+pub(crate) mod postgres;
+mod probes;
 mod redis;

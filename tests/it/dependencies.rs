@@ -23,6 +23,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("lettre", "notify/email.rs"),
     ("tokio_rustls", "net"),
     ("bollard", "collect/containers"),
+    ("tokio_postgres", "collect/postgres"),
 ];
 
 /// Modules that know neither tokio nor files nor sockets.

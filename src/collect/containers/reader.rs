@@ -1,7 +1,7 @@
 //! One look at the host's files: every cgroup, the disks, the file systems and the machine. It blocks, so it runs on a
 //! thread of its own.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -99,9 +99,10 @@ impl Reader {
         self.look_at_machine(&mut look);
         if let Some(hierarchy) = &hierarchy {
             look.containers = containers.iter().map(|container| self.container(hierarchy, container)).collect();
-            self.paths.retain(|id, _| containers.iter().any(|container| container.id == *id));
+            let there: HashSet<&str> = containers.iter().map(|container| container.id.as_str()).collect();
+            self.paths.retain(|id, _| there.contains(id.as_str()));
             self.look_at_root(hierarchy, &mut look);
-            let taken: Vec<&str> = look.containers.iter().flatten().map(|found| found.path.as_str()).collect();
+            let taken: HashSet<&str> = look.containers.iter().flatten().map(|found| found.path.as_str()).collect();
             let others = self.other_paths(hierarchy, &taken);
             for path in others {
                 if let Some(cgroup) = hierarchy.open(&path, &self.groups) {
@@ -219,7 +220,7 @@ impl Reader {
     }
 
     /// The cgroups with a wanted prefix, from the top down, without those of containers.
-    fn other_paths(&self, hierarchy: &Hierarchy, taken: &[&str]) -> Vec<String> {
+    fn other_paths(&self, hierarchy: &Hierarchy, taken: &HashSet<&str>) -> Vec<String> {
         if self.others.is_empty() {
             return Vec::new();
         }
@@ -232,7 +233,7 @@ impl Reader {
                 let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
                 // On the way to a wanted one, or within it.
                 let near = |prefix: &String| below.starts_with(prefix.as_str()) || prefix.starts_with(&below);
-                if !is_folder || taken.contains(&below.as_str()) || !self.others.iter().any(near) {
+                if !is_folder || taken.contains(below.as_str()) || !self.others.iter().any(near) {
                     continue;
                 }
                 if self.others.iter().any(|prefix| below.starts_with(prefix.as_str())) && found.len() < MOST_OTHERS {

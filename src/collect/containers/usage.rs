@@ -44,7 +44,8 @@ impl Usage {
     /// Begins to count those whose count is old, unless that is going on. Forgets all that are not among them.
     pub(super) fn refresh(self: &Arc<Self>, containers: Vec<Folders>, now: Timestamp, tasks: &Tasks) {
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
-        counted.retain(|id, _| containers.iter().any(|container| container.id == *id));
+        let there: HashSet<&str> = containers.iter().map(|container| container.id.as_str()).collect();
+        counted.retain(|id, _| there.contains(id.as_str()));
         let old = |id: &str| counted.get(id).is_none_or(|(at, _)| later(*at, INTERVAL) <= now);
         let due: Vec<Folders> = containers.into_iter().filter(|container| old(&container.id)).collect();
         drop(counted);
