@@ -40,6 +40,7 @@ pub use select::{SelectError, Selection};
 // Of two with the same endpoint, the first answers where both are served.
 collectors! {
     agents => agents::Agents,
+    containers => containers::Containers,
     host => host::Host,
     probes => probes::Probes,
     postgres => postgres::Postgres,
