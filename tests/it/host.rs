@@ -18,6 +18,7 @@ use tidewatch::telemetry::Telemetry;
 use crate::support::eventually;
 
 mod live;
+mod parts;
 
 /// Series with their values, as they are written.
 type Series = BTreeMap<String, String>;

@@ -43,6 +43,13 @@ impl Filter {
         }
     }
 
+    /// What is wrong with a pattern that stands alone.
+    pub(super) fn check_one(key: &str, pattern: Option<&str>, problems: &mut Problems) {
+        if let Some(Err(error)) = pattern.map(Regex::new) {
+            problems.push(Problem::error(key, format!("no regular expression: {error}")));
+        }
+    }
+
     /// Whether `name` is taken.
     pub(super) fn takes(&self, name: &str) -> bool {
         if self.include.is_none() && self.exclude.is_none() {

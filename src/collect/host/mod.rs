@@ -15,14 +15,19 @@ use crate::clock::Clock;
 use crate::config::{Environment, Problems};
 use crate::metrics::{Batch, Desc};
 
+mod attribute;
 mod config;
 mod detached;
 mod files;
 mod filter;
 mod findings;
+mod human;
+mod infiniband_counters;
 #[macro_use]
 mod list;
 mod mounts;
+mod names;
+mod sensor;
 mod statvfs;
 mod sysfs;
 mod sysinfo;
@@ -35,17 +40,50 @@ pub use statvfs::{Space, Statvfs};
 
 // `on`: runs by default, as in node_exporter. Last what may have to wait for an answer.
 parts! {
+    bcache => Bcache, on, bcache::BcacheConfig;
+    bcachefs => Bcachefs, on;
     bonding => Bonds, on;
+    btrfs => Btrfs, on;
+    buddyinfo => FreeBlocks, off;
+    cgroups => Controllers, off;
     cpu => Cpu, on;
+    cpu_vulnerabilities => Vulnerabilities, off;
     diskstats => Disks, on, DeviceConfig;
+    dmmultipath => Multipath, on;
+    drbd => Drbd, off;
+    drm => Cards, off;
+    edac => Memory, on;
+    fibrechannel => FibreChannel, on;
+    hwmon => Hwmon, on, hwmon::HwmonConfig;
+    infiniband => InfiniBand, on, DeviceConfig;
+    interrupts => Interrupts, off, interrupts::InterruptsConfig;
+    ksmd => SamePages, off;
+    lnstat => Caches, off;
     loadavg => LoadAverage, on;
     meminfo => Memory, on;
+    meminfo_numa => Nodes, off;
     netdev => NetworkDevices, on, DeviceConfig;
+    nvme => Nvme, on;
+    nvmesubsystem => Subsystems, off;
+    pcidevice => PciDevices, off;
+    powersupplyclass => PowerSupplies, on, powersupplyclass::PowerSupplyConfig;
     pressure => Pressure, on;
+    processes => Processes, off;
+    rapl => Rapl, on, rapl::RaplConfig;
+    slabinfo => Slabs, off, slabinfo::SlabinfoConfig;
+    softirqs => SoftInterrupts, off;
     stat => Totals, on;
+    swap => Swaps, off;
+    sysctl => Sysctl, off, sysctl::SysctlConfig;
+    tapestats => Tapes, on, tapestats::TapeConfig;
+    tcpstat => Connections, off;
+    thermal_zone => Thermal, on;
     time => Time, on;
     uname => Uname, on;
     watchdog => Watchdogs, on;
+    xfrm => Ipsec, off;
+    zfs => Zfs, on;
+    zoneinfo => Zones, off;
     filesystem => Filesystems, on, FilesystemConfig;
 }
 
