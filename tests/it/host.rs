@@ -19,6 +19,7 @@ use crate::support::eventually;
 
 mod live;
 mod parts;
+mod systemd;
 
 /// Series with their values, as they are written.
 type Series = BTreeMap<String, String>;

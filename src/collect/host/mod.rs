@@ -17,6 +17,7 @@ use crate::metrics::{Batch, Desc};
 
 mod attribute;
 mod config;
+mod dbus;
 mod detached;
 mod files;
 mod filter;
@@ -33,6 +34,7 @@ mod sysfs;
 mod sysinfo;
 mod topology;
 mod udev;
+mod unit;
 
 pub use config::{Backend, DeviceConfig, FilesystemConfig, Parts};
 use list::{Listed, Site};
@@ -84,6 +86,8 @@ parts! {
     xfrm => Ipsec, off;
     zfs => Zfs, on;
     zoneinfo => Zones, off;
+    logind => Logins, off;
+    systemd => Systemd, off, systemd::SystemdConfig;
     filesystem => Filesystems, on, FilesystemConfig;
 }
 

@@ -20,7 +20,7 @@ fn unpacked(archive: &str) -> tempfile::TempDir {
 }
 
 /// The configuration of some parts of a tree, with their options.
-fn of_parts(root: &Path, parts: &[&str], options: &str) -> HostConfig {
+pub(super) fn of_parts(root: &Path, parts: &[&str], options: &str) -> HostConfig {
     let roots = config(root);
     let text = format!("parts = {{ defaults = false, enable = {parts:?} }}\n{options}");
     let config: HostConfig = toml::from_str(&text).unwrap();
@@ -28,7 +28,7 @@ fn of_parts(root: &Path, parts: &[&str], options: &str) -> HostConfig {
 }
 
 /// What some parts write about a tree.
-async fn read(root: &Path, parts: &[&str], options: &str) -> String {
+pub(super) async fn read(root: &Path, parts: &[&str], options: &str) -> String {
     let host = Host::build(&of_parts(root, parts, options), &deps(Clock::system()));
     run(&host).await.0
 }
@@ -44,18 +44,18 @@ fn ordered(series: &str) -> String {
 }
 
 /// Whether two numbers are the same, however they are written.
-fn same(a: &str, b: &str) -> bool {
+pub(super) fn same(a: &str, b: &str) -> bool {
     let [a, b] = [a, b].map(|text| text.parse::<f64>().unwrap());
     (a - b).abs() <= 1e-12 * b.abs()
 }
 
 /// The series of some families.
-fn told(text: &str, prefixes: &[&str]) -> Series {
+pub(super) fn told(text: &str, prefixes: &[&str]) -> Series {
     let told = |name: &str| prefixes.iter().any(|prefix| name.starts_with(prefix));
     series(text).into_iter().filter(|(name, _)| told(name)).map(|(name, value)| (ordered(&name), value)).collect()
 }
 
-fn reference(name: &str) -> String {
+pub(super) fn reference(name: &str) -> String {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/reference").join(name);
     std::fs::read_to_string(file).unwrap()
 }
