@@ -93,6 +93,16 @@ impl Batch {
         self.family(desc).push_distribution(pairs(desc, labels), Distribution::Summary(value.clone()));
     }
 
+    /// Adds one summary whose label names the source tells.
+    pub fn push_summary_labelled(&mut self, desc: &Desc, labels: &[(&str, &str)], value: Summary) {
+        let family = self.family(desc);
+        if family.takes(labels) {
+            family.push_distribution(labels.iter().copied(), Distribution::Summary(value));
+        } else {
+            family.refused += 1;
+        }
+    }
+
     /// How many series it holds.
     pub fn series(&self) -> usize {
         self.families.iter().map(Family::series).sum()

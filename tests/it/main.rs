@@ -19,6 +19,7 @@ mod assets;
 mod bad_input;
 mod collectors;
 mod command_line;
+mod compat;
 mod compose;
 mod crash;
 mod crates;

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) mod alerts;
 pub(crate) mod certificates;
+pub(crate) mod compat;
 pub(crate) mod deliveries;
 pub(crate) mod docker;
 pub(crate) mod fakes;

@@ -19,15 +19,20 @@ mod attribute;
 mod config;
 mod dbus;
 mod detached;
+mod fields;
 mod files;
 mod filter;
 mod findings;
+mod glob;
 mod human;
 mod infiniband_counters;
 #[macro_use]
 mod list;
+mod mdstat;
 mod mounts;
 mod names;
+mod netlink;
+mod rpc;
 mod sensor;
 mod statvfs;
 mod sysfs;
@@ -37,53 +42,82 @@ mod udev;
 mod unit;
 
 pub use config::{Backend, DeviceConfig, FilesystemConfig, Parts};
+pub use fields::FieldsConfig;
+pub use ipvs::IpvsConfig;
 use list::{Listed, Site};
+pub use netclass::NetclassConfig;
 pub use statvfs::{Space, Statvfs};
+pub use textfile::TextfileConfig;
 
 // `on`: runs by default, as in node_exporter. Last what may have to wait for an answer.
 parts! {
+    arp => Neighbours, on, DeviceConfig;
     bcache => Bcache, on, bcache::BcacheConfig;
     bcachefs => Bcachefs, on;
     bonding => Bonds, on;
     btrfs => Btrfs, on;
     buddyinfo => FreeBlocks, off;
     cgroups => Controllers, off;
+    conntrack => Connections, on;
     cpu => Cpu, on;
     cpu_vulnerabilities => Vulnerabilities, off;
+    cpufreq => Frequencies, on;
     diskstats => Disks, on, DeviceConfig;
+    dmi => Firmware, on;
     dmmultipath => Multipath, on;
     drbd => Drbd, off;
     drm => Cards, off;
     edac => Memory, on;
+    entropy => Entropy, on;
     fibrechannel => FibreChannel, on;
+    filefd => OpenFiles, on;
     hwmon => Hwmon, on, hwmon::HwmonConfig;
     infiniband => InfiniBand, on, DeviceConfig;
     interrupts => Interrupts, off, interrupts::InterruptsConfig;
+    ipvs => Balancer, on, IpvsConfig;
+    kernel_hung => HungTasks, on;
     ksmd => SamePages, off;
     lnstat => Caches, off;
     loadavg => LoadAverage, on;
+    mdadm => Arrays, on;
     meminfo => Memory, on;
     meminfo_numa => Nodes, off;
+    netclass => NetworkClass, on, NetclassConfig;
     netdev => NetworkDevices, on, DeviceConfig;
+    network_route => Routes, off;
+    netstat => Protocols, on, FieldsConfig;
+    nfs => Client, on;
+    nfsd => Server, on;
     nvme => Nvme, on;
     nvmesubsystem => Subsystems, off;
+    os => Release, on;
     pcidevice => PciDevices, off;
     powersupplyclass => PowerSupplies, on, powersupplyclass::PowerSupplyConfig;
     pressure => Pressure, on;
     processes => Processes, off;
+    qdisc => Queues, off, DeviceConfig;
     rapl => Rapl, on, rapl::RaplConfig;
+    schedstat => Schedules, on;
+    selinux => Selinux, on;
     slabinfo => Slabs, off, slabinfo::SlabinfoConfig;
+    sockstat => Sockets, on;
     softirqs => SoftInterrupts, off;
+    softnet => Softnet, on;
     stat => Totals, on;
     swap => Swaps, off;
     sysctl => Sysctl, off, sysctl::SysctlConfig;
     tapestats => Tapes, on, tapestats::TapeConfig;
     tcpstat => Connections, off;
+    textfile => Textfiles, on, TextfileConfig;
     thermal_zone => Thermal, on;
     time => Time, on;
+    timex => ClockState, on;
+    udp_queues => UdpQueues, on;
     uname => Uname, on;
+    vmstat => VirtualMemory, on, FieldsConfig;
     watchdog => Watchdogs, on;
     xfrm => Ipsec, off;
+    xfs => Xfs, on;
     zfs => Zfs, on;
     zoneinfo => Zones, off;
     logind => Logins, off;
@@ -105,6 +139,13 @@ struct Roots {
     procfs: PathBuf,
     sysfs: PathBuf,
     rootfs: PathBuf,
+}
+
+impl Roots {
+    /// A file about the network: that of the first process is the host's, also where we run in a container; else our own.
+    fn net(&self, file: &str) -> [PathBuf; 2] {
+        [self.procfs.join("1/net").join(file), self.procfs.join("net").join(file)]
+    }
 }
 
 /// What one run has at hand, and what it found. The buffers are kept for the next one.

@@ -24,12 +24,12 @@ static NUMBERS: [(&str, Desc); 7] = [
 ];
 
 /// The attributes that are labels.
-const TEXTS: [&str; 5] = ["options", "identity", "state", "status", "pretimeout_governor"];
+const TEXTS: [&str; 5] = ["identity", "options", "pretimeout_governor", "state", "status"];
 
 static INFO: Desc = Desc::gauge(
     "node_watchdog_info",
     "Info of /sys/class/watchdog/<watchdog>",
-    &["name", "options", "identity", "state", "status", "pretimeout_governor"],
+    &["identity", "name", "options", "pretimeout_governor", "state", "status"],
 );
 
 pub(super) struct Watchdogs {
@@ -57,8 +57,8 @@ impl Part for Watchdogs {
                 }
             }
             let texts = TEXTS.map(|file| attribute(&mut run.files, &folder.join(file)).unwrap_or_default());
-            let [options, identity, state, status, governor] = texts.each_ref().map(String::as_str);
-            run.batch.push(&INFO, &[&name, options, identity, state, status, governor], 1.0);
+            let [identity, options, governor, state, status] = texts.each_ref().map(String::as_str);
+            run.batch.push(&INFO, &[identity, &name, options, governor, state, status], 1.0);
         }
         Ok(())
     }
