@@ -2,7 +2,7 @@
 //! compares with the scrapes in `tests/fixtures/reference/`. What is not offered stands in `exceptions.tsv` there.
 
 pub(crate) mod containers;
+mod host;
 pub(crate) mod postgres;
 mod probes;
 mod redis;
-mod host;

@@ -19,6 +19,8 @@ use crate::support::eventually;
 
 mod live;
 mod made_up;
+mod parts;
+mod systemd;
 mod textfile;
 
 /// Series with their values, as they are written.

@@ -32,3 +32,37 @@ async fn node_exporter_1_12() {
 async fn node_exporter_1_5() {
     agrees("node_exporter-1.5.0").await;
 }
+
+/// The parts that are off by default and find something on every host.
+const OPTIONAL: [&str; 21] = [
+    "buddyinfo",
+    "cgroups",
+    "cpu_vulnerabilities",
+    "drbd",
+    "drm",
+    "interrupts",
+    "ksmd",
+    "lnstat",
+    "meminfo_numa",
+    "network_route",
+    "nvmesubsystem",
+    "pcidevice",
+    "processes",
+    "qdisc",
+    "slabinfo",
+    "softirqs",
+    "swap",
+    "sysctl",
+    "tcpstat",
+    "xfrm",
+    "zoneinfo",
+];
+
+#[tokio::test]
+async fn node_exporter_1_12_with_all_collectors() {
+    let name = "node_exporter-1.12.1-all-collectors";
+    let mut config = HostConfig::default();
+    config.parts.enable = OPTIONAL.map(str::to_owned).to_vec();
+    let (ours, _) = run(&Host::build(&config, &deps(Clock::system()))).await;
+    assert_eq!(compare(&reference(name), &ours, &Exceptions::of(name)), Vec::<String>::new());
+}
