@@ -125,15 +125,10 @@ impl Value {
 
 /// The bus's address, with what an address may not hold written as `%` and its code (the D-Bus specification).
 fn address(socket: &Path) -> String {
-    let mut address = "unix:path=".to_owned();
-    for byte in socket.as_os_str().as_encoded_bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_/.*".contains(byte) {
-            address.push(char::from(*byte));
-        } else {
-            address.push_str(&format!("%{byte:02x}"));
-        }
-    }
-    address
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_/.*".contains(&byte);
+    let written = |byte: &u8| if plain(*byte) { char::from(*byte).to_string() } else { format!("%{byte:02x}") };
+    let path: String = socket.as_os_str().as_encoded_bytes().iter().map(written).collect();
+    format!("unix:path={path}")
 }
 
 #[cfg(test)]

@@ -108,11 +108,11 @@ fn route(payload: &[u8]) -> Option<Vec<Route>> {
     if hops.is_empty() {
         return Some(vec![route]);
     }
-    let way = |(device, weight, gateway)| Route { device, weight, gateway, ..route.clone() };
+    let way = |(device, gateway, weight)| Route { device, gateway, weight, ..route.clone() };
     Some(hops.into_iter().map(way).collect())
 }
 
-/// The device, weight and gateway of each of several ways.
+/// The device, gateway and weight of each of several ways.
 fn hops(mut bytes: &[u8]) -> Vec<(u32, String, String)> {
     let mut hops = Vec::new();
     while let Some((header, _)) = bytes.split_at_checked(HOP) {
@@ -121,7 +121,7 @@ fn hops(mut bytes: &[u8]) -> Vec<(u32, String, String)> {
         let gateway = Attributes(attributes).find(|(kind, _)| *kind == GATEWAY);
         let gateway = gateway.map(|(_, value)| address(value)).unwrap_or_default();
         let device = header.get(4..).and_then(number).unwrap_or_default();
-        hops.push((device, (u32::from(header[3]) + 1).to_string(), gateway));
+        hops.push((device, gateway, (u32::from(header[3]) + 1).to_string()));
         bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
     hops

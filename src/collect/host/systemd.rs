@@ -160,7 +160,7 @@ fn number(version: &str) -> Option<f64> {
     let start = version.find(|c: char| c.is_ascii_digit())?;
     let rest = version.get(start..)?;
     let whole = digits(rest);
-    let fraction = rest.get(whole..)?.strip_prefix('.').map_or(0, |rest| digits(rest));
+    let fraction = rest.get(whole..)?.strip_prefix('.').map_or(0, digits);
     let end = if fraction == 0 { whole } else { whole + 1 + fraction };
     (whole >= 3).then(|| rest.get(..end)?.parse().ok()).flatten()
 }
