@@ -93,6 +93,20 @@ impl Batch {
         self.family(desc).push_distribution(pairs(desc, labels), Distribution::Summary(value.clone()));
     }
 
+    /// Adds another batch's families to its own; those of the same name and type become one.
+    pub fn append(&mut self, other: Self) {
+        for family in other.families {
+            match self.by_name.get(family.desc.name.as_ref()) {
+                Some(&at) if self.families[at].desc.kind == family.desc.kind => self.families[at].join(family),
+                Some(&at) => self.families[at].refused += family.series() + family.refused,
+                None => {
+                    self.by_name.insert(family.desc.name.clone(), self.families.len());
+                    self.families.push(family);
+                }
+            }
+        }
+    }
+
     /// How many series it holds.
     pub fn series(&self) -> usize {
         self.families.iter().map(Family::series).sum()
@@ -143,6 +157,14 @@ impl Family {
 
     fn takes(&self, labels: &[(&str, &str)]) -> bool {
         are_names(labels) && (self.constant.is_empty() || labels.iter().all(|(name, _)| *name != INSTANCE))
+    }
+
+    fn join(&mut self, other: Self) {
+        self.lines.extend_from_slice(&other.lines);
+        self.hashes.extend_from_slice(&other.hashes);
+        self.distributions.extend(other.distributions);
+        self.not_counting |= other.not_counting;
+        self.refused += other.refused;
     }
 
     pub(super) fn series(&self) -> usize {
