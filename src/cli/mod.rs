@@ -23,6 +23,7 @@ mod metrics;
 mod outbox;
 mod serve;
 mod test_notify;
+mod token;
 
 /// A Prometheus exporter and an Alertmanager webhook receiver for people who run AI agents.
 ///
@@ -100,9 +101,9 @@ enum Command {
     Serve(ServeArgs),
     /// Check the configuration: all problems at once, each with file, line, column and a hint
     #[command(
-        after_help = "Example:\n  tidewatch check-config --config tidewatch.toml\n\nExit codes: 0 it is sound, 3 it is not."
+        after_help = "Examples:\n  tidewatch check-config --config tidewatch.toml\n  tidewatch check-config --blackbox blackbox.yml\n\nExit codes: 0 it is sound, 3 it is not."
     )]
-    CheckConfig,
+    CheckConfig(check_config::Args),
     /// Show how everything is, or one service
     Health(health::Args),
     /// Send a marked test message to a channel
@@ -111,6 +112,8 @@ enum Command {
     Outbox(outbox::Args),
     /// Look at the agents, expect them, forget or rename them
     Agents(agents::Args),
+    /// Give out tokens that allow one thing each, list them, take them back
+    Token(token::Args),
     /// Write a consistent copy of everything that is kept to a new file
     Backup(backup::BackupArgs),
     /// Put a backup back; refused while a server runs
@@ -199,11 +202,12 @@ pub fn run(cli: Cli, environment: Environment) -> ExitCode {
     let context = Context { flags, environment };
     let outcome = match command {
         Command::Serve(_) => serve::run(&context),
-        Command::CheckConfig => check_config::run(&context),
+        Command::CheckConfig(args) => check_config::run(&context, &args),
         Command::Health(args) => health::run(&context, &args),
         Command::TestNotify(args) => test_notify::run(&context, &args),
         Command::Outbox(args) => outbox::run(&context, args),
         Command::Agents(args) => agents::run(&context, args),
+        Command::Token(args) => token::run(&context, args),
         Command::Backup(args) => backup::backup(&context, &args),
         Command::Restore(args) => backup::restore(&context, &args),
         Command::Metrics(args) => metrics::run(&context, &args),

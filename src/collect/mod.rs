@@ -41,6 +41,7 @@ pub use select::{SelectError, Selection};
 collectors! {
     agents => agents::Agents,
     host => host::Host,
+    probes => probes::Probes,
     postgres => postgres::Postgres,
 }
 

@@ -78,7 +78,8 @@ impl Collector for Postgres {
                 out.add(part, batch);
             }
         }
-        for batch in consoles {
+        for (batch, state) in consoles {
+            out.facts.services.push(state);
             out.add(console::PART, batch);
         }
         Ok(())

@@ -6,11 +6,13 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 
 use super::address::Address;
+use super::findings::Since;
 use super::rows::Rows;
 use super::section::TargetConfig;
 use super::session::Session;
 use super::trouble::{Failure, Trouble};
 use super::work::Shared;
+use crate::facts::{ServiceState, State};
 use crate::metrics::{Batch, Desc};
 
 pub(super) const PART: &str = "pgbouncer";
@@ -74,25 +76,36 @@ pub(super) struct Console {
     address: Address,
     password_file: Option<PathBuf>,
     session: Mutex<Option<Session>>,
+    since: Since,
 }
 
 impl Console {
     pub(super) fn new(name: String, config: &TargetConfig) -> Result<Self, String> {
         let (address, password_file) = (config.address()?, config.password_file.clone());
-        Ok(Self { name, address, password_file, session: Mutex::default() })
+        Ok(Self { name, address, password_file, session: Mutex::default(), since: Since::default() })
     }
 
-    /// One run, over by the deadline.
-    pub(super) async fn run(&self, shared: &Shared, instance: Option<&str>, deadline: Instant) -> Batch {
+    /// One run, over by the deadline, and how the console is.
+    pub(super) async fn run(
+        &self,
+        shared: &Shared,
+        instance: Option<&str>,
+        deadline: Instant,
+    ) -> (Batch, ServiceState) {
         let mut batch = instance.map_or_else(Batch::new, Batch::of_instance);
         let outcome = match timeout_at(deadline, self.session.lock()).await {
             Ok(mut session) => self.ask(shared, &mut session, deadline, &mut batch).await,
-            Err(_) => Err(Trouble::new("another scrape of this target is not over yet", "")),
+            Err(_) => Err(Trouble::new("another scrape of this target is not over yet", "scrape it less often")),
         };
         batch.push(&UP, &[], f64::from(outcome.is_ok()));
-        let why = outcome.err().map(|trouble| trouble.why);
-        shared.said.tell(super::NAME, &format!("pgbouncer {}", self.name), why.as_deref());
-        batch
+        let subject = format!("{PART} {}", self.name);
+        shared.said.tell(super::NAME, &subject, outcome.as_ref().err().map(|trouble| trouble.why.as_str()));
+        let service = instance.map_or_else(|| PART.to_owned(), |name| format!("{PART}:{name}"));
+        let judged = match outcome {
+            Ok(()) => (State::Ok, "the console answers".to_owned(), String::new()),
+            Err(trouble) => (State::Critical, trouble.why, trouble.next.to_owned()),
+        };
+        (batch, self.since.told(service, shared.clock.now(), judged))
     }
 
     async fn ask(

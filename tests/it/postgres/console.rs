@@ -49,8 +49,9 @@ async fn the_pools_of_a_pgbouncer_are_told() {
     config.pgbouncer.insert("front".into(), console.clone());
     let postgres = build(&config);
     for _ in 0..2 {
-        let (text, _) = run(&postgres).await;
+        let (text, output) = run(&postgres).await;
         assert_eq!(value(&text, "pgbouncer_up"), Some(1.0), "{text}");
+        assert_eq!(output.facts.services[0].service, "pgbouncer");
         let pool =
             |family: &str| value(&text, &format!("pgbouncer_pools_{family}{{database=\"shop\",user=\"postgres\"}}"));
         assert_eq!(pool("client_active_connections"), Some(1.0), "{text}");
