@@ -43,6 +43,7 @@ collectors! {
     host => host::Host,
     probes => probes::Probes,
     postgres => postgres::Postgres,
+    redis => redis::Redis,
 }
 
 /// Why a collector has nothing to give this time. It costs its own series only.

@@ -29,7 +29,7 @@ struct Lines {
     all: Vec<Line>,
     /// Labels that every sample carries, as they are written, and their names; mostly none.
     constant: Vec<u8>,
-    taken: &'static [&'static str],
+    taken: Vec<&'static str>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +65,6 @@ pub(super) enum Distribution {
 
 /// The label that tells several targets of a kind apart.
 const INSTANCE: &str = "instance";
-const JOB: &str = "job";
 
 impl Batch {
     /// An empty batch.
@@ -75,15 +74,14 @@ impl Batch {
 
     /// An empty batch, each of whose samples will carry `instance` with this value: one of several targets of a kind.
     pub fn of_instance(instance: &str) -> Self {
-        let mut batch = Self { lines: Lines { taken: &[INSTANCE], ..Lines::default() }, ..Self::default() };
-        append_labels(&mut batch.lines.constant, std::iter::once((INSTANCE, instance)));
-        batch
+        Self::of_labels(&[(INSTANCE, instance)])
     }
 
-    /// An empty batch, each of whose samples will carry `job` and `instance`: a target that no scrape job names.
-    pub fn of_target(job: &str, instance: &str) -> Self {
-        let mut batch = Self { lines: Lines { taken: &[JOB, INSTANCE], ..Lines::default() }, ..Self::default() };
-        append_labels(&mut batch.lines.constant, [(JOB, job), (INSTANCE, instance)].into_iter());
+    /// An empty batch, each of whose samples will carry these labels.
+    pub fn of_labels(labels: &[(&'static str, &str)]) -> Self {
+        let mut batch = Self::new();
+        batch.lines.taken = labels.iter().map(|(name, _)| *name).collect();
+        append_labels(&mut batch.lines.constant, labels.iter().copied());
         batch
     }
 

@@ -2,5 +2,5 @@
 //! compares with the scrapes in `tests/fixtures/reference/`. What is not offered stands in `exceptions.tsv` there.
 
 pub(crate) mod postgres;
-mod redis;
 mod probes;
+mod redis;

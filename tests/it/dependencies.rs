@@ -23,6 +23,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("lettre", "notify/email.rs"),
     ("tokio_rustls", "net"),
     ("tokio_postgres", "collect/postgres"),
+    ("::redis", "collect/redis"),
 ];
 
 /// Modules that know neither tokio nor files nor sockets.

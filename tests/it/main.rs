@@ -42,6 +42,7 @@ mod pages;
 mod postgres;
 mod probes;
 mod redelivery;
+mod redis;
 mod rules;
 mod server;
 mod store;

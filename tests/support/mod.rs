@@ -20,6 +20,7 @@ pub(crate) mod program;
 pub(crate) mod promql;
 pub(crate) mod proxy;
 pub(crate) mod python;
+pub(crate) mod redis;
 pub(crate) mod site;
 pub(crate) mod slack_stub;
 pub(crate) mod smtp;
