@@ -8,19 +8,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use tokio::time::Instant;
 
-use super::{CollectError, Collector, Declare, Deps, Output, Said};
+use super::{Answer, CollectError, Collector, Declare, Deps, Output, Question, Refused, Said};
 use crate::config::{Environment, Problems};
 use crate::metrics::Desc;
 
 mod address;
+mod console;
+mod custom;
 mod environment;
 mod findings;
 mod part;
 mod parts;
 mod password;
+mod probe;
 mod rows;
 mod section;
 mod session;
@@ -32,7 +35,9 @@ mod work;
 pub use address::{Address, SslMode};
 pub use section::{Databases, Parts, PostgresConfig, ProbeConfig, Statements, TargetConfig};
 
+use console::Console;
 use part::Work;
+use probe::Probe;
 use target::Target;
 use work::Shared;
 
@@ -44,6 +49,8 @@ const MARGIN: Duration = Duration::from_millis(500);
 /// The collector of Postgres servers.
 pub struct Postgres {
     targets: Vec<Target>,
+    consoles: Vec<Console>,
+    probe: Probe,
     shared: Arc<Shared>,
     timeout: Duration,
 }
@@ -57,15 +64,30 @@ impl Collector for Postgres {
             let instance = several.then_some(target.name.as_str());
             (target, target.run(&self.shared, instance, deadline).await)
         });
+        let many = self.consoles.len() > 1;
+        let consoles = self.consoles.iter().map(async |console| {
+            let instance = many.then_some(console.name.as_str());
+            console.run(&self.shared, instance, deadline).await
+        });
+        let (runs, consoles) = join(join_all(runs), join_all(consoles)).await;
         let now = self.shared.clock.now();
-        for (target, report) in join_all(runs).await {
+        for (target, report) in runs {
             let service = if several { format!("{NAME}:{}", target.name) } else { NAME.to_owned() };
             out.facts.services.push(target.since.state(service, now, report.sight.as_ref()));
             for (part, batch) in report.batches {
                 out.add(part, batch);
             }
         }
+        for (batch, state) in consoles {
+            out.facts.services.push(state);
+            out.add(console::PART, batch);
+        }
         Ok(())
+    }
+
+    async fn answer(&self, question: &Question) -> Result<Answer, Refused> {
+        let deadline = Instant::now() + question.limit.min(self.timeout);
+        self.probe.answer(question, &self.targets, &self.shared, deadline).await
     }
 }
 
@@ -73,6 +95,8 @@ impl Declare for Postgres {
     type Config = PostgresConfig;
 
     const PARTS: &'static [&'static str] = parts::NAMES;
+
+    const ENDPOINT: Option<&'static str> = Some("/probe");
 
     const FOLLOWS: Option<(&'static str, &'static str)> = Some(("postgres_exporter", "0.20.1"));
 
@@ -89,6 +113,7 @@ impl Declare for Postgres {
             match &part.work {
                 Work::Static => descs.push(&parts::INFO),
                 Work::Queries(queries) => descs.extend(queries.iter().flat_map(|query| query.columns).map(|c| &c.desc)),
+                Work::Custom => descs.push(&custom::LOAD_ERROR),
                 Work::Settings => descs.push(&parts::settings::PATTERN),
                 Work::ProcessIdle => descs.push(&parts::process_idle::IDLE),
                 Work::Statements => {
@@ -97,6 +122,7 @@ impl Declare for Postgres {
                 }
             }
         }
+        descs.extend(console::descs());
         descs.extend(parts::older::OLDER.iter().flat_map(|older| older.query.columns).map(|column| &column.desc));
         let mut known = std::collections::BTreeSet::new();
         descs.retain(|desc| known.insert(&desc.name));
@@ -108,7 +134,8 @@ impl Declare for Postgres {
     }
 
     fn wanted(config: &Self::Config) -> bool {
-        !config.targets.is_empty()
+        let ProbeConfig { allow, config_file } = &config.probe;
+        !config.targets.is_empty() || !config.pgbouncer.is_empty() || !allow.is_empty() || config_file.is_some()
     }
 
     fn check(config: &Self::Config, problems: &mut Problems) {
@@ -116,24 +143,38 @@ impl Declare for Postgres {
     }
 
     fn build(config: &Self::Config, deps: &Deps) -> Self {
+        let custom = custom::load_all(&config.queries);
         let runs = |part: &&&part::Part| {
+            if let Work::Custom = part.work
+                && custom.is_empty()
+            {
+                return false;
+            }
             let older = config.names.iter().any(|name| name == "0.11");
             let of_older = older && parts::older::PARTS_OF_0_11.contains(&part.name);
             config.parts.takes(part.name, part.default || of_older)
         };
+        let parts = parts::PARTS.iter().filter(runs).copied().collect();
         let shared = Shared {
             clock: deps.clock.clone(),
             tasks: deps.tasks.clone(),
             limits: config.limits(),
-            parts: parts::PARTS.iter().filter(runs).copied().collect(),
+            parts,
             names: config.names.iter().cloned().collect(),
             statements: config.statements.clone(),
+            custom,
             said: Said::default(),
         };
         // Whether an address can be read, `check` has told.
         let targets = config.targets.iter().filter_map(|(name, config)| Target::new(name.clone(), config).ok());
         Self {
             targets: targets.collect(),
+            consoles: config
+                .pgbouncer
+                .iter()
+                .filter_map(|(name, config)| Console::new(name.clone(), config).ok())
+                .collect(),
+            probe: Probe::new(&config.probe),
             shared: Arc::new(shared),
             timeout: config.schedule.timeout.0.saturating_sub(MARGIN).max(config.schedule.timeout.0 / 2),
         }

@@ -123,21 +123,22 @@ impl Batch {
         family.push_distribution(lines, pairs(desc, labels), Distribution::Summary(value.clone()));
     }
 
-    /// Adds another batch's families, which must be others than its own: one of the same name is left out.
+    /// Adds another batch's families to its own; those of the same name and type become one.
     pub fn append(&mut self, other: Self) {
-        let (place, start) = (self.lines.all.len(), self.lines.bytes.len());
-        self.lines.bytes.extend_from_slice(&other.lines.bytes);
-        let moved = |line: Line| Line {
-            start: line.start + start,
-            next: if line.next > 0 { line.next + place } else { 0 },
-            ..line
-        };
-        self.lines.all.extend(other.lines.all.into_iter().map(moved));
-        for family in other.families {
-            if !self.by_name.contains_key(&family.desc.name) {
-                self.by_name.insert(family.desc.name.clone(), self.families.len());
-                self.families.push(Family { first: family.first + place, last: family.last + place, ..family });
+        for mut added in other.families {
+            let (family, lines) = self.family(&added.desc);
+            family.refused += added.refused;
+            if family.desc.kind != added.desc.kind {
+                family.refused += added.series();
+                continue;
             }
+            for at in other.lines.of(&added) {
+                let start = lines.bytes.len();
+                lines.bytes.extend_from_slice(other.lines.bytes(at, at));
+                family.link(lines, start, other.lines.all[at].hash);
+            }
+            family.distributions.append(&mut added.distributions);
+            family.not_counting |= added.not_counting;
         }
     }
 
@@ -253,7 +254,7 @@ impl Family {
             self.refused += 1;
             return;
         }
-        let (place, start, bytes) = (lines.all.len(), lines.bytes.len(), &mut lines.bytes);
+        let (start, bytes) = (lines.bytes.len(), &mut lines.bytes);
         bytes.extend_from_slice(self.desc.name.as_bytes());
         let open = bytes.len();
         bytes.push(b'{');
@@ -268,6 +269,13 @@ impl Family {
         bytes.push(b' ');
         append_value(bytes, value);
         bytes.push(b'\n');
+        self.link(lines, start, hash);
+        self.not_counting |= value.is_nan() || value < 0.0;
+    }
+
+    /// Takes the line that was written last.
+    fn link(&mut self, lines: &mut Lines, start: usize, hash: u64) {
+        let place = lines.all.len();
         lines.all.push(Line { start, hash, next: 0 });
         if self.plain == 0 {
             self.first = place;
@@ -276,7 +284,6 @@ impl Family {
         }
         self.last = place;
         self.plain += 1;
-        self.not_counting |= value.is_nan() || value < 0.0;
     }
 
     fn push_distribution<'a>(
@@ -342,4 +349,29 @@ fn hash(bytes: &[u8]) -> u64 {
     words.iter().chain([&last]).fold(0, |hash: u64, word| {
         (hash.rotate_left(5) ^ u64::from_le_bytes(*word)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_appended_joins_the_families_that_are_there() {
+        static A: Desc = Desc::gauge("a", "A.", &["x"]);
+        static B: Desc = Desc::counter("b", "B.", &[]);
+        static OTHER_A: Desc = Desc::counter("a", "A.", &["x"]);
+        let (mut one, mut two, mut odd) = (Batch::new(), Batch::of_instance("two"), Batch::new());
+        one.push(&A, &["1"], 1.0);
+        two.push(&B, &[], 2.0);
+        two.push(&A, &["1"], 3.0);
+        two.push(&A, &["2"], 4.0);
+        odd.push(&OTHER_A, &["3"], 5.0);
+        one.append(two);
+        one.append(odd);
+        let lines = |family: &Family| one.lines(family).map(String::from_utf8_lossy).collect::<String>();
+        let written: Vec<_> = one.families().iter().map(lines).collect();
+        let a = "a{x=\"1\"} 1\na{instance=\"two\",x=\"1\"} 3\na{instance=\"two\",x=\"2\"} 4\n";
+        assert_eq!(written, [a, "b{instance=\"two\"} 2\n"]);
+        assert_eq!((one.series(), one.families()[0].refused), (4, 1));
+    }
 }

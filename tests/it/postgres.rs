@@ -14,6 +14,9 @@ use tidewatch::telemetry::Telemetry;
 
 use crate::support::postgres::Server;
 
+mod console;
+mod custom;
+mod probe;
 mod secure;
 mod trouble;
 mod versions;

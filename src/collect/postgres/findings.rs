@@ -32,6 +32,16 @@ impl Since {
             Ok(sight) => judge(sight),
             Err(trouble) => (State::Critical, trouble.why.clone(), trouble.next.to_owned()),
         };
+        self.told(service, now, (state, why, next))
+    }
+
+    /// What was judged, with the time since when it has been so.
+    pub(super) fn told(
+        &self,
+        service: String,
+        now: Timestamp,
+        (state, why, next): (State, String, String),
+    ) -> ServiceState {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let since = last.filter(|(before, _)| *before == state).map_or(now, |(_, since)| since);
         *last = Some((state, since));

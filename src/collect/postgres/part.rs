@@ -40,6 +40,8 @@ pub(super) enum Work {
     Statements,
     /// What is known since the connection stands.
     Static,
+    /// By the operator's own queries.
+    Custom,
 }
 
 /// One question to the server.

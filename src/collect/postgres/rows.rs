@@ -32,6 +32,11 @@ impl Rows {
         self.columns.as_deref()?.iter().position(|column| column.name() == name)
     }
 
+    /// The names of all columns.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.columns.as_deref().unwrap_or_default().iter().map(SimpleColumn::name)
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = Row<'_>> {
         self.kept.iter().map(Row)
     }

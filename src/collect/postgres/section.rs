@@ -231,6 +231,16 @@ impl PostgresConfig {
                     .hint(format!("known are {}", NAMES.join(", "))),
             );
         }
+        for (index, file) in self.queries.iter().enumerate() {
+            if let Err(problem) = super::custom::load(file) {
+                problems.push(Problem { key: format!("queries.{index}"), ..problem });
+            }
+        }
+        if let Some(file) = &self.probe.config_file
+            && let Err(problem) = super::probe::load(file)
+        {
+            problems.push(Problem { key: "probe.config_file".into(), ..problem });
+        }
         let ordered = [
             ("lock_timeout", self.lock_timeout, "statement_timeout", self.statement_timeout),
             ("statement_timeout", self.statement_timeout, "schedule.timeout", self.schedule.timeout),

@@ -36,7 +36,10 @@ pub(super) struct Limits {
 /// A server that has not answered this long after its own limit of a statement hangs.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// A connection that answers. Dropping it closes the socket at once, whatever is under way.
+/// For the last message of a connection that is given up.
+const GOODBYE: Duration = Duration::from_millis(100);
+
+/// A connection that answers. Dropping it closes the socket, whatever is under way.
 pub(super) struct Session {
     client: Client,
     /// Ends the task that drives the connection.
@@ -180,11 +183,14 @@ where
     let (cut, stopping) = (dropped.clone(), tasks.stopping());
     // How it ended is told to whoever asks the client next.
     drop(tasks.spawn("postgres connection", async move {
+        let mut connection = std::pin::pin!(connection);
         tokio::select! {
-            _ = connection => {}
+            _ = &mut connection => return,
             () = cut.cancelled() => {}
             () = stopping => {}
         }
+        // Without a client it says goodbye and ends; unless an answer is still to come, for which nobody waits any more.
+        drop(timeout(GOODBYE, connection).await);
     }));
     Session { client, _guard: dropped.drop_guard(), version }
 }

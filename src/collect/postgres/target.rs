@@ -10,8 +10,9 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 
 use super::address::Address;
+use super::custom::{self, Cache};
 use super::findings::{Sight, Since};
-use super::part::{Constant, Part, Scope};
+use super::part::{Constant, Part, Scope, Work};
 use super::rows::Rows;
 use super::section::{Databases, TargetConfig};
 use super::session::Session;
@@ -62,6 +63,7 @@ pub(super) struct Target {
     /// By database. Held for a whole run, so that nobody opens a second connection beside it.
     sessions: Mutex<BTreeMap<String, Session>>,
     scrapes: AtomicU64,
+    cache: Cache,
     pub(super) since: Since,
 }
 
@@ -92,6 +94,7 @@ impl Target {
             databases: config.databases.clone(),
             sessions: Mutex::default(),
             scrapes: AtomicU64::new(0),
+            cache: Cache::default(),
             since: Since::default(),
         })
     }
@@ -124,6 +127,9 @@ impl Target {
         ] {
             own.push(desc, &[], value);
         }
+        for file in &shared.custom {
+            own.push(&custom::LOAD_ERROR, &[&file.name, &file.hash], 0.0);
+        }
         for part in &shared.parts {
             let (duration, success) = run.tally.get(part.name).copied().unwrap_or_default();
             own.push(&PART_DURATION, &[part.name], duration.as_secs_f64());
@@ -149,7 +155,7 @@ impl Target {
                 Scope::Server => Constant { database: None, ..run.constant.clone() },
                 Scope::Database => run.constant.clone(),
             };
-            self.part(run, part, &session, &constant).await?;
+            self.part(run, part, &session, first, &constant).await?;
         }
         sessions.insert(first.to_owned(), session);
         self.others(run, sessions, &databases).await;
@@ -185,18 +191,36 @@ impl Target {
         run: &mut Run<'_>,
         part: &'static Part,
         session: &Session,
+        database: &str,
         constant: &Constant,
     ) -> Result<(), Trouble> {
         let begun = Instant::now();
-        let mut batch = batch(run.instance);
-        let ask = Ask { session, shared: run.shared, deadline: run.deadline, constant, version: &run.sight.version };
-        let result = ask.part(part, &mut batch).await;
+        let ask = Ask {
+            session,
+            shared: run.shared,
+            deadline: run.deadline,
+            constant,
+            version: &run.sight.version,
+            target: &self.name,
+            database,
+            first: database == self.database(),
+            cache: &self.cache,
+        };
+        let mut batches = Vec::new();
+        let result = if let Work::Custom = part.work {
+            custom::run(&ask, &mut batches, || batch(run.instance)).await
+        } else {
+            let mut batch = batch(run.instance);
+            let result = ask.part(part, &mut batch).await;
+            batches.extend(result.is_ok().then_some(batch));
+            result
+        };
+        run.batches.extend(batches.into_iter().map(|batch| (part.name, batch)));
         let subject = format!("{} {}", self.name, part.name);
         let result = match result {
             Ok(cut) => {
                 let why = cut.then(|| format!("more than {} rows: the rest is not read", run.shared.limits.rows));
                 run.shared.said.tell(super::NAME, &subject, why.as_deref());
-                run.batches.push((part.name, batch));
                 Ok(())
             }
             Err(Failure::Refused { trouble, .. }) => {
@@ -279,7 +303,7 @@ impl Target {
         };
         let constant = run.constant.clone();
         for part in parts {
-            self.part(run, part, &session, &constant).await?;
+            self.part(run, part, &session, name, &constant).await?;
         }
         Ok(session)
     }

@@ -10,7 +10,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 
 use super::address::{Address, SslMode};
-use crate::net::tls::{self, Check, Options};
+use crate::net::handshake::{self, TlsStream as Handshaken};
+use crate::net::tls::{Check, Options};
 
 /// What is checked in a mode; `None` where no TLS is spoken.
 pub(super) fn options(address: &Address) -> Option<Options> {
@@ -40,16 +41,16 @@ where
     type Future = Pin<Box<dyn Future<Output = io::Result<Encrypted<S>>> + Send>>;
 
     fn connect(self, stream: S) -> Self::Future {
-        Box::pin(async move { tls::connect(self.config, &self.host, stream).await.map(Encrypted) })
+        Box::pin(async move { handshake::client(self.config, &self.host, stream).await.map(Encrypted) })
     }
 }
 
 /// The stream that results.
-pub(super) struct Encrypted<S>(tls::Stream<S>);
+pub(super) struct Encrypted<S>(Handshaken<S>);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream for Encrypted<S> {
     fn channel_binding(&self) -> ChannelBinding {
-        tls::server_end_point(&self.0).map_or_else(ChannelBinding::none, ChannelBinding::tls_server_end_point)
+        handshake::server_end_point(&self.0).map_or_else(ChannelBinding::none, ChannelBinding::tls_server_end_point)
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use tokio::time::Instant;
 
+use super::custom::{Cache, File};
 use super::part::{self, Constant, Part, Query, Work};
 use super::parts::INFO;
 use super::parts::older::OLDER;
@@ -28,6 +29,8 @@ pub(super) struct Shared {
     /// The older releases whose names are wanted too.
     pub(super) names: BTreeSet<String>,
     pub(super) statements: Statements,
+    /// The operator's own queries.
+    pub(super) custom: Vec<File>,
     pub(super) said: Said,
 }
 
@@ -45,6 +48,12 @@ pub(super) struct Ask<'a> {
     pub(super) constant: &'a Constant,
     /// What `version()` says.
     pub(super) version: &'a str,
+    /// The target's name.
+    pub(super) target: &'a str,
+    pub(super) database: &'a str,
+    /// Whether this is the target's first database.
+    pub(super) first: bool,
+    pub(super) cache: &'a Cache,
 }
 
 /// PostgreSQL's code for a column that does not exist.
@@ -70,6 +79,8 @@ impl Ask<'_> {
                 Ok(rows.cut)
             }
             Work::Statements => self.statements(batch).await,
+            // Runs apart: each query has a batch of its own.
+            Work::Custom => Ok(false),
         }
     }
 

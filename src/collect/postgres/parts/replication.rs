@@ -104,7 +104,7 @@ pub(super) static STAT_REPLICATION: Part = Part {
     work: Work::Queries(&[Query {
         versions: ANY,
         sql: "SELECT r.application_name, r.client_addr, s.slot_name, r.state, now_lsn - '0/0' AS position, \
-              now_lsn - r.replay_lsn AS behind, extract(epoch FROM r.reply_time) AS reply \
+              now_lsn - r.replay_lsn AS behind \
               FROM pg_stat_replication r LEFT JOIN pg_replication_slots s ON s.active_pid = r.pid, \
               (SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() \
               ELSE pg_current_wal_lsn() END AS now_lsn) AS place",
