@@ -42,6 +42,7 @@ collectors! {
     agents => agents::Agents,
     host => host::Host,
     redis => redis::Redis,
+    postgres => postgres::Postgres,
 }
 
 /// Why a collector has nothing to give this time. It costs its own series only.

@@ -1,5 +1,6 @@
 //! Whom we trust, and as whom we come. The provider of the cryptography is named here and nowhere else.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,8 +14,13 @@ use rustls::{
     SupportedProtocolVersion, version,
 };
 use serde::Deserialize;
+use sha2::{Digest, Sha256, Sha384, Sha512};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+/// A connection under TLS, our side of it.
+pub type Stream<S> = tokio_rustls::client::TlsStream<S>;
 
 /// How much of the other side's certificate is checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -70,22 +76,6 @@ pub enum TlsError {
     Refused(#[from] Error),
 }
 
-/// Speaks TLS over an open connection. Without a deadline of its own: the caller's holds.
-///
-/// # Errors
-/// `host` is no name that TLS knows, or the handshake failed.
-pub async fn connect<S>(
-    config: ClientConfig,
-    host: &str,
-    stream: S,
-) -> std::io::Result<impl AsyncRead + AsyncWrite + Send + Unpin + use<S>>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin,
-{
-    let name = ServerName::try_from(host.to_owned()).map_err(std::io::Error::other)?;
-    TlsConnector::from(Arc::new(config)).connect(name, stream).await
-}
-
 /// A configuration for connecting with the defaults: TLS 1.2 and 1.3, certificates checked against the system's.
 ///
 /// # Errors
@@ -126,6 +116,36 @@ pub fn configure(options: &Options) -> Result<ClientConfig, TlsError> {
                 .map_err(|error| TlsError::File { file: key.clone(), what: error.to_string() })?;
             Ok(builder.with_client_auth_cert(chain, key)?)
         }
+    }
+}
+
+/// Shakes hands with `host`, a name or an address, over a stream that is open.
+///
+/// # Errors
+/// The other side is not trusted, refuses, or goes away.
+pub async fn connect<S>(config: Arc<ClientConfig>, host: &str, stream: S) -> io::Result<Stream<S>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let name = ServerName::try_from(host.to_owned())
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "the host is no name that TLS knows"))?;
+    TlsConnector::from(config).connect(name, stream).await
+}
+
+/// What binds a login to this connection: `tls-server-end-point` of RFC 5929, the hash of the other side's certificate
+/// by the algorithm of its signature; `None` where that names no single one.
+pub fn server_end_point<S>(stream: &Stream<S>) -> Option<Vec<u8>> {
+    let (_, session) = stream.get_ref();
+    let certificate = session.peer_certificates()?.first()?;
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    match parsed.signature_algorithm.algorithm.to_id_string().as_str() {
+        // RSA and ECDSA with SHA-256; MD5 and SHA-1 count as it.
+        "1.2.840.113549.1.1.11" | "1.2.840.10045.4.3.2" | "1.2.840.113549.1.1.4" | "1.2.840.113549.1.1.5" => {
+            Some(Sha256::digest(certificate).to_vec())
+        }
+        "1.2.840.113549.1.1.12" | "1.2.840.10045.4.3.3" => Some(Sha384::digest(certificate).to_vec()),
+        "1.2.840.113549.1.1.13" | "1.2.840.10045.4.3.4" => Some(Sha512::digest(certificate).to_vec()),
+        _ => None,
     }
 }
 

@@ -92,7 +92,7 @@ fn told(root: &Path) -> Statvfs {
         let (size, free, avail) = (bytes(numbers[1]), bytes(numbers[2]), bytes(numbers[3]));
         (
             root.join(point.trim_start_matches('/')),
-            Space { size, free, avail, files: numbers[4], files_free: numbers[5] },
+            Space { size, free, avail, files: numbers[4], files_free: numbers[5], ..Space::default() },
         )
     };
     let spaces: BTreeMap<PathBuf, Space> = table.lines().skip(1).map(row).collect();
@@ -107,7 +107,14 @@ async fn a_tree_of_oddities_reads_as_it_should() {
     let statvfs: Statvfs = Arc::new(|path| match path.file_name().and_then(|name| name.to_str()) {
         Some("ssh") => Err(rustix::io::Errno::NOTCONN.into()),
         Some("empty") => Ok(Space::default()),
-        _ => Ok(Space { size: 50 << 30, free: 20 << 30, avail: 15 << 30, files: 1000, files_free: 900 }),
+        _ => Ok(Space {
+            size: 50 << 30,
+            free: 20 << 30,
+            avail: 15 << 30,
+            files: 1000,
+            files_free: 900,
+            ..Space::default()
+        }),
     });
     let clock = Clock::manual(Timestamp::from_second(1_795_241_340).unwrap());
     let host = Host::with_statvfs(&config, &deps(clock), &statvfs);
@@ -250,7 +257,14 @@ impl Gate {
                 let limit = Duration::from_secs(20);
                 drop(self.released.wait_timeout_while(self.hanging.lock().unwrap(), limit, |hanging| *hanging));
             }
-            Ok(Space { size: 50 << 30, free: 40 << 30, avail: 40 << 30, files: 1000, files_free: 900 })
+            Ok(Space {
+                size: 50 << 30,
+                free: 40 << 30,
+                avail: 40 << 30,
+                files: 1000,
+                files_free: 900,
+                ..Space::default()
+            })
         })
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 
 use super::config::DeviceConfig;
-use super::files::{Reader, counter, number};
+use super::files::{Reader, counter};
 use super::filter::Filter;
 use super::udev::Properties;
 use super::{Part, Roots, Run};
@@ -124,7 +124,7 @@ impl Disks {
         let udev = Properties::read(&self.udev, major, minor, files);
         // A slash in a device's name (`cciss/c0d0`) is an exclamation mark in sysfs.
         let folder = self.block.join(device.replace('/', "!"));
-        let rotational = number(&folder.join("queue/rotational")).unwrap_or_default().to_string();
+        let rotational = files.number(&folder.join("queue/rotational")).unwrap_or_default().to_string();
         let get = |key| udev.get(key);
         let labels = [
             device,

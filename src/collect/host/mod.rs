@@ -23,6 +23,7 @@ mod files;
 mod filesystem;
 mod filter;
 mod findings;
+mod kept;
 mod loadavg;
 mod meminfo;
 mod mounts;
@@ -150,6 +151,8 @@ impl Collector for Host {
     async fn collect(&self, out: &mut Output) -> Result<(), CollectError> {
         let mut run = std::mem::take(&mut *self.buffers.lock().unwrap_or_else(PoisonError::into_inner));
         run.stat.forget();
+        run.table.begin();
+        run.files.begin();
         run.findings = findings::Findings::default();
         for entry in &self.parts {
             let begun = Instant::now();

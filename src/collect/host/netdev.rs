@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 
 use super::config::DeviceConfig;
-use super::files::{counter, malformed, number};
+use super::files::{counter, malformed};
 use super::filter::Filter;
 use super::{Part, Roots, Run};
 use crate::collect::CollectError;
@@ -95,7 +95,7 @@ impl Part for NetworkDevices {
                 }
             }
             let file = self.class.join(device).join("statistics/rx_nohandler");
-            if let Some(value) = number(&file) {
+            if let Some(value) = run.files.number(&file) {
                 run.batch.push(&NO_HANDLER, &[device], value as f64);
             }
         }

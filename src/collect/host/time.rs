@@ -1,6 +1,7 @@
 //! `time`: the clock, its zone, and what the kernel takes the time from.
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use async_trait::async_trait;
 use jiff::tz::TimeZone;
@@ -30,12 +31,21 @@ const DEVICES: usize = 8;
 
 pub(super) struct Time {
     clock: Clock,
-    devices: PathBuf,
+    folder: PathBuf,
+    /// The devices' folders, found in the first run: the kernel makes them when it starts.
+    devices: OnceLock<Vec<PathBuf>>,
 }
 
 impl Time {
     pub(super) fn new(roots: &Roots, clock: Clock) -> Self {
-        Self { clock, devices: roots.sysfs.join("devices/system/clocksource") }
+        Self { clock, folder: roots.sysfs.join("devices/system/clocksource"), devices: OnceLock::new() }
+    }
+
+    fn devices(&self) -> &[PathBuf] {
+        self.devices.get_or_init(|| {
+            let folders = (0..DEVICES).map(|device| self.folder.join(format!("clocksource{device}")));
+            folders.take_while(|folder| folder.is_dir()).collect()
+        })
     }
 }
 
@@ -48,13 +58,9 @@ impl Part for Time {
         let info = zone.to_offset_info(now);
         let name = if zone.is_unknown() { "UTC" } else { info.abbreviation() };
         run.batch.push(&ZONE, &[name], f64::from(info.offset().seconds()));
-        for device in 0..DEVICES {
-            let folder = self.devices.join(format!("clocksource{device}"));
-            let available = match run.files.text(&folder.join("available_clocksource")) {
-                Err(CollectError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => break,
-                available => available?,
-            };
+        for (device, folder) in self.devices().iter().enumerate() {
             let device = device.to_string();
+            let available = run.files.text(&folder.join("available_clocksource"))?;
             for source in available.split_ascii_whitespace() {
                 run.batch.push(&AVAILABLE, &[source, &device], 1.0);
             }

@@ -23,7 +23,7 @@ async fn a_wrong_password_is_a_reason_that_does_not_repeat_it() {
     std::fs::write(&file, "hunter2\n").unwrap();
     let redis = built(&target(&server.address(), &format!("password_file = \"{}\"", file.display())));
     let (text, services) = run(&redis).await;
-    assert_eq!(why(&text), "the server refuses the credentials (AUTH)");
+    assert_eq!(why(&text), "the server refuses the credentials (WRONGPASS)");
     assert!(!format!("{text}{services:?}").contains("hunter2"));
     // A password that was changed is read anew.
     std::fs::write(&file, "right-one\n").unwrap();
