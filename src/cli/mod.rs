@@ -101,9 +101,9 @@ enum Command {
     Serve(ServeArgs),
     /// Check the configuration: all problems at once, each with file, line, column and a hint
     #[command(
-        after_help = "Example:\n  tidewatch check-config --config tidewatch.toml\n\nExit codes: 0 it is sound, 3 it is not."
+        after_help = "Examples:\n  tidewatch check-config --config tidewatch.toml\n  tidewatch check-config --blackbox blackbox.yml\n\nExit codes: 0 it is sound, 3 it is not."
     )]
-    CheckConfig,
+    CheckConfig(check_config::Args),
     /// Show how everything is, or one service
     Health(health::Args),
     /// Send a marked test message to a channel
@@ -202,7 +202,7 @@ pub fn run(cli: Cli, environment: Environment) -> ExitCode {
     let context = Context { flags, environment };
     let outcome = match command {
         Command::Serve(_) => serve::run(&context),
-        Command::CheckConfig => check_config::run(&context),
+        Command::CheckConfig(args) => check_config::run(&context, &args),
         Command::Health(args) => health::run(&context, &args),
         Command::TestNotify(args) => test_notify::run(&context, &args),
         Command::Outbox(args) => outbox::run(&context, args),

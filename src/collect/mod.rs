@@ -42,6 +42,7 @@ collectors! {
     agents => agents::Agents,
     host => host::Host,
     redis => redis::Redis,
+    probes => probes::Probes,
     postgres => postgres::Postgres,
 }
 

@@ -27,10 +27,9 @@ const ROOM: usize = 1_024;
 struct Lines {
     bytes: Vec<u8>,
     all: Vec<Line>,
-    /// Labels that every sample carries, as they are written; mostly none.
+    /// Labels that every sample carries, as they are written, and their names; mostly none.
     constant: Vec<u8>,
-    /// Their names.
-    reserved: Vec<&'static str>,
+    taken: Vec<&'static str>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +65,7 @@ pub(super) enum Distribution {
 
 /// The label that tells several targets of a kind apart.
 const INSTANCE: &str = "instance";
+const JOB: &str = "job";
 
 impl Batch {
     /// An empty batch.
@@ -78,10 +78,15 @@ impl Batch {
         Self::of_labels(&[(INSTANCE, instance)])
     }
 
+    /// An empty batch, each of whose samples will carry `job` and `instance`: a target that no scrape job names.
+    pub fn of_target(job: &str, instance: &str) -> Self {
+        Self::of_labels(&[(JOB, job), (INSTANCE, instance)])
+    }
+
     /// An empty batch, each of whose samples will carry these labels.
     pub fn of_labels(labels: &[(&'static str, &str)]) -> Self {
         let mut batch = Self::new();
-        batch.lines.reserved = labels.iter().map(|(name, _)| *name).collect();
+        batch.lines.taken = labels.iter().map(|(name, _)| *name).collect();
         append_labels(&mut batch.lines.constant, labels.iter().copied());
         batch
     }
@@ -190,7 +195,7 @@ impl Batch {
 impl Lines {
     /// Whether these are labels that every scraper reads, and none of them is there already.
     fn take(&self, labels: &[(&str, &str)]) -> bool {
-        are_names(labels) && labels.iter().all(|(name, _)| !self.reserved.contains(name))
+        are_names(labels) && labels.iter().all(|(name, _)| !self.taken.contains(name))
     }
 
     /// The places of a family's lines.

@@ -1,6 +1,7 @@
 //! Opening TCP connections within a deadline.
 
 use std::io;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -31,6 +32,18 @@ pub async fn tcp(host: &str, port: u16, limit: Duration) -> io::Result<TcpStream
         }
     }
     Err(last)
+}
+
+/// The addresses of `host`, in the resolver's order. It may take as long as the resolver does: the caller has a deadline.
+///
+/// # Errors
+/// The name is unknown, or no name server answered.
+pub async fn addresses(host: &str) -> io::Result<Vec<IpAddr>> {
+    #[expect(clippy::disallowed_methods, reason = "this is the place that looks names up")]
+    let found = tokio::net::lookup_host((host, 0)).await?;
+    let mut addresses: Vec<IpAddr> = found.map(|address| address.ip()).collect();
+    addresses.dedup();
+    Ok(addresses)
 }
 
 #[cfg(test)]

@@ -2,4 +2,5 @@
 
 pub mod client;
 pub mod dial;
+pub mod handshake;
 pub mod tls;

@@ -21,7 +21,7 @@ fn deps() -> Deps {
 }
 
 /// Those that are built only where a target is named.
-const NEEDS_TARGETS: &[&str] = &["postgres", "redis"];
+const NEEDS_TARGETS: &[&str] = &["postgres", "probes", "redis"];
 
 /// Whether a family is described: by its name, or by a pattern with one `*`.
 fn described(descs: &[&Desc], name: &str, kind: &str) -> bool {

@@ -3,3 +3,4 @@
 
 pub(crate) mod postgres;
 mod redis;
+mod probes;

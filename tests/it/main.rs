@@ -40,6 +40,7 @@ mod notify;
 mod outage;
 mod pages;
 mod postgres;
+mod probes;
 mod redelivery;
 mod redis;
 mod rules;

@@ -1,0 +1,10 @@
+//! Probes against real peers: what each prober finds, and what it says of peers that are down, slow or hostile.
+#![expect(clippy::float_cmp, reason = "a sample is read as it was written")]
+
+mod dns;
+mod grpc;
+mod hostile;
+mod http;
+mod icmp;
+mod limits;
+mod tcp;
