@@ -80,9 +80,8 @@ impl Target {
             snapshot::write(&standard.settings, &mut batch).await;
         }
         own::write_connect(session.took, &mut batch);
-        let deadline = Instant::now() + run.config.keys_timeout.0;
-        let mut checks = checks::Checks { session: &mut session, config: run.config, deadline };
-        let whole = checks.run(standard, &mut batch).await;
+        let mut checks = checks::Checks::new(&mut session, run.config);
+        let whole = checks.run(standard, &self.link, &mut batch).await;
         own::write_up(None, began.elapsed(), &mut batch);
         if whole {
             *self.session.lock().await = Some(session);
