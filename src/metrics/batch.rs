@@ -65,7 +65,6 @@ pub(super) enum Distribution {
 
 /// The label that tells several targets of a kind apart.
 const INSTANCE: &str = "instance";
-const JOB: &str = "job";
 
 impl Batch {
     /// An empty batch.
@@ -76,11 +75,6 @@ impl Batch {
     /// An empty batch, each of whose samples will carry `instance` with this value: one of several targets of a kind.
     pub fn of_instance(instance: &str) -> Self {
         Self::of_labels(&[(INSTANCE, instance)])
-    }
-
-    /// An empty batch, each of whose samples will carry `job` and `instance`: a target that no scrape job names.
-    pub fn of_target(job: &str, instance: &str) -> Self {
-        Self::of_labels(&[(JOB, job), (INSTANCE, instance)])
     }
 
     /// An empty batch, each of whose samples will carry these labels.
@@ -127,6 +121,16 @@ impl Batch {
     pub fn push_summary(&mut self, desc: &Desc, labels: &[&str], value: &Summary) {
         let (family, lines) = self.family(desc);
         family.push_distribution(lines, pairs(desc, labels), Distribution::Summary(value.clone()));
+    }
+
+    /// Adds one summary whose label names the source tells.
+    pub fn push_summary_labelled(&mut self, desc: &Desc, labels: &[(&str, &str)], value: Summary) {
+        let (family, lines) = self.family(desc);
+        if lines.take(labels) {
+            family.push_distribution(lines, labels.iter().copied(), Distribution::Summary(value));
+        } else {
+            family.refused += 1;
+        }
     }
 
     /// How many series it holds.

@@ -1,6 +1,8 @@
 //! What tidewatch offers of other exporters' families, against real servers: each module runs one kind of them and
 //! compares with the scrapes in `tests/fixtures/reference/`. What is not offered stands in `exceptions.tsv` there.
 
+pub(crate) mod containers;
 pub(crate) mod postgres;
-mod redis;
 mod probes;
+mod redis;
+mod host;

@@ -22,6 +22,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("axum", "http"),
     ("lettre", "notify/email.rs"),
     ("tokio_rustls", "net"),
+    ("bollard", "collect/containers"),
     ("tokio_postgres", "collect/postgres"),
     ("::redis", "collect/redis"),
 ];

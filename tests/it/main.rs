@@ -21,6 +21,7 @@ mod collectors;
 mod command_line;
 mod compat;
 mod compose;
+mod containers;
 mod crash;
 mod crates;
 mod dashboards;

@@ -7,6 +7,7 @@ pub(crate) mod certificates;
 pub(crate) mod compat;
 pub(crate) mod deliveries;
 pub(crate) mod docker;
+pub(crate) mod docker_stub;
 pub(crate) mod fakes;
 pub(crate) mod http_stub;
 pub(crate) mod monitoring;

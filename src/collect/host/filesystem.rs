@@ -9,13 +9,13 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::config::FilesystemConfig;
 use super::detached::Detached;
 use super::filter::Filter;
 use super::mounts::{self, Mount};
 use super::statvfs::{self, Space, Statvfs};
-use super::{Part, Roots, Run};
+use super::{HostConfig, Listed, Part, Run, Site};
 use crate::collect::CollectError;
+use crate::config::Problems;
 use crate::metrics::Desc;
 
 const LABELS: &[&str] = &["device", "device_error", "fstype", "mountpoint"];
@@ -84,20 +84,31 @@ pub(super) struct Filesystems {
 /// What each mount answered.
 type Answers = Vec<Result<Space, String>>;
 
-impl Filesystems {
-    pub(super) fn new(roots: &Roots, config: &FilesystemConfig, statvfs: Statvfs, detached: Detached) -> Self {
+impl Listed for Filesystems {
+    fn descs() -> Vec<&'static Desc> {
+        DESCS.to_vec()
+    }
+
+    fn check(config: &HostConfig, problems: &mut Problems) {
+        config.filesystem.check(&config.schedule, problems);
+    }
+
+    fn new(site: &Site<'_>) -> Self {
+        let (roots, config) = (&site.roots, &site.config.filesystem);
         Self {
             tables: [roots.procfs.join("1/mountinfo"), roots.procfs.join("self/mountinfo")],
             rootfs: roots.rootfs.clone(),
             points: config.points(),
             types: config.types(),
             timeout: config.mount_timeout.0,
-            statvfs,
-            detached,
+            statvfs: site.statvfs.clone(),
+            detached: Detached::new(site.deps.tasks.clone(), site.deps.clock.clone()),
             known: Mutex::default(),
         }
     }
+}
 
+impl Filesystems {
     /// The mounts with their answers. The table is read when the kernel has announced a change of it, or when an answer
     /// contradicts it: that a file system became read-only after an error is not announced.
     async fn asked(&self, run: &mut Run) -> Result<(Vec<Taken>, Answers), CollectError> {
@@ -211,6 +222,8 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
+    use crate::collect::Deps;
+    use crate::collect::host::{FilesystemConfig, Roots};
     use crate::task::Tasks;
     use crate::telemetry::Telemetry;
 
@@ -230,14 +243,16 @@ mod tests {
             Ok(Space { read_only: truth != lie.load(Ordering::SeqCst), ..Space::default() })
         });
         let all = |pattern: &str| Some(pattern.to_owned());
-        let config = FilesystemConfig {
+        let filesystem = FilesystemConfig {
             mount_points_include: all("^/$"),
             fs_types_include: all("."),
             ..FilesystemConfig::default()
         };
+        let config = HostConfig { filesystem, ..HostConfig::default() };
         let roots = Roots { procfs: procfs.path().into(), sysfs: "/sys".into(), rootfs: "/".into() };
-        let detached = Detached::new(Tasks::new(&Telemetry::new()), Clock::manual(Timestamp::UNIX_EPOCH));
-        let part = Filesystems::new(&roots, &config, statvfs, detached);
+        let tasks = Tasks::new(&Telemetry::new());
+        let deps = Deps { clock: Clock::manual(Timestamp::UNIX_EPOCH), tasks, agents: Arc::default() };
+        let part = Filesystems::new(&Site { config: &config, roots, deps: &deps, statvfs: &statvfs });
 
         let mut run = Run::default();
         // Other programs' mounts may be announced meanwhile, and then the table is read once and none is asked twice.

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use async_trait::async_trait;
 use jiff::tz::TimeZone;
 
-use super::{Part, Roots, Run};
+use super::{Listed, Part, Run, Site};
 use crate::clock::Clock;
 use crate::collect::CollectError;
 use crate::metrics::Desc;
@@ -24,8 +24,6 @@ static CURRENT: Desc = Desc::gauge(
     &["clocksource", "device"],
 );
 
-pub(super) static DESCS: [&Desc; 4] = [&NOW, &ZONE, &AVAILABLE, &CURRENT];
-
 /// The kernel has one; the number keeps a broken sysfs from being read for ever.
 const DEVICES: usize = 8;
 
@@ -36,11 +34,18 @@ pub(super) struct Time {
     devices: OnceLock<Vec<PathBuf>>,
 }
 
-impl Time {
-    pub(super) fn new(roots: &Roots, clock: Clock) -> Self {
-        Self { clock, folder: roots.sysfs.join("devices/system/clocksource"), devices: OnceLock::new() }
+impl Listed for Time {
+    fn descs() -> Vec<&'static Desc> {
+        vec![&NOW, &ZONE, &AVAILABLE, &CURRENT]
     }
 
+    fn new(site: &Site<'_>) -> Self {
+        let folder = site.roots.sysfs.join("devices/system/clocksource");
+        Self { clock: site.deps.clock.clone(), folder, devices: OnceLock::new() }
+    }
+}
+
+impl Time {
     fn devices(&self) -> &[PathBuf] {
         self.devices.get_or_init(|| {
             let folders = (0..DEVICES).map(|device| self.folder.join(format!("clocksource{device}")));
