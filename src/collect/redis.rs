@@ -80,11 +80,9 @@ impl Collector for Redis {
         });
         let told = join_all(runs).await;
         self.judge(&told, now, out);
-        for (target, Told { batches, down, .. }) in told {
+        for (target, Told { batch, down, .. }) in told {
             self.said.tell(NAME, &target.name, down.map(|down| down.to_string()).as_deref());
-            for batch in batches {
-                out.add(NAME, batch);
-            }
+            out.add(NAME, batch);
         }
         let errors = self.request_errors.load(Ordering::Relaxed);
         let mut ours = Batch::new();
@@ -133,9 +131,8 @@ impl Redis {
         }
         fit(&mut config, question.limit);
         let run = Run { config: &config, instance: None, older: self.config.older(), now: self.clock.now() };
-        let Told { batches: [mut batch, own], down, .. } = target.run(run).await;
+        let Told { batch, down, .. } = target.run(run).await;
         self.said.tell(NAME, &target.name, down.map(|down| down.to_string()).as_deref());
-        batch.append(own);
         Ok(Answer::Samples(batch))
     }
 

@@ -15,6 +15,7 @@ use tidewatch::telemetry::Telemetry;
 
 mod down;
 mod keys;
+mod program;
 mod scrape;
 mod servers;
 

@@ -9,14 +9,16 @@ use tokio::time::{Instant, timeout_at};
 
 use super::info::Info;
 use super::keys::{self, Key};
-use super::link::{Down, Session};
+use super::link::{Down, Link, Session};
 use super::section::TargetConfig;
 use super::standard::Standard;
 use super::{own, reply};
 use crate::metrics::{Batch, Desc};
+use nodes::Nodes;
 
 mod groups;
 mod key;
+mod nodes;
 mod script;
 mod search;
 mod streams;
@@ -37,6 +39,7 @@ pub(super) struct Checks<'c> {
     pub(super) session: &'c mut Session,
     pub(super) config: &'c TargetConfig,
     pub(super) deadline: Instant,
+    nodes: Nodes,
 }
 
 /// Why a check has nothing: the time is up, the connection broke, or the server will not.
@@ -48,9 +51,10 @@ pub(super) enum Stopped {
     Refused,
 }
 
-/// A key that was found, with its name as the server has it.
+/// A key that was found, with its name as the server has it, and the node that has it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Found {
+    node: usize,
     db: u32,
     name: Vec<u8>,
 }
@@ -65,13 +69,26 @@ impl Found {
     }
 }
 
-impl Checks<'_> {
+impl<'c> Checks<'c> {
+    pub(super) fn new(session: &'c mut Session, config: &'c TargetConfig) -> Self {
+        Self { session, config, deadline: Instant::now() + config.keys_timeout.0, nodes: Nodes::default() }
+    }
+
     /// Runs all that are configured. Whether the connection can be used again.
-    pub(super) async fn run(&mut self, standard: &Standard, batch: &mut Batch) -> bool {
+    pub(super) async fn run(&mut self, standard: &Standard, link: &Link, batch: &mut Batch) -> bool {
         let (config, info) = (self.config, Info::parse(&standard.info));
         if info.is_sentinel() {
             own::write_groups(Duration::ZERO, batch);
             return true;
+        }
+        if config.is_cluster && config.looks_at_keys() && info.is_cluster() {
+            let nodes = Nodes::find(self.session, link, config, self.deadline).await;
+            batch.push(&COMPLETE, &["cluster-nodes"], f64::from(u8::from(nodes.is_some())));
+            let Some(nodes) = nodes else {
+                own::write_groups(Duration::ZERO, batch);
+                return false;
+            };
+            self.nodes = nodes;
         }
         let mut usable = true;
         let mut done = |check: &str, outcome: Result<bool, Stopped>, batch: &mut Batch| {
@@ -104,9 +121,17 @@ impl Checks<'_> {
         usable
     }
 
-    /// Sends commands within the time that is left.
+    /// Sends commands to the server itself, within the time that is left.
     async fn ask(&mut self, commands: &Pipeline) -> Result<Vec<Value>, Stopped> {
-        match timeout_at(self.deadline, self.session.ask(commands)).await {
+        self.ask_node(nodes::OWN, commands).await
+    }
+
+    async fn ask_node(&mut self, node: usize, commands: &Pipeline) -> Result<Vec<Value>, Stopped> {
+        let session = match self.nodes.other(node) {
+            Some(other) => other,
+            None => &mut *self.session,
+        };
+        match timeout_at(self.deadline, session.ask(commands)).await {
             Ok(Ok(replies)) => Ok(replies),
             Ok(Err(Down::Odd(_) | Down::Refused(_))) => Err(Stopped::Refused),
             Ok(Err(_)) | Err(_) => Err(Stopped::Lost),
@@ -114,11 +139,15 @@ impl Checks<'_> {
     }
 
     /// Commands on one database. The server's refusal of the database is that of all.
-    async fn ask_in(&mut self, db: u32, fill: impl FnOnce(&mut Pipeline)) -> Result<Vec<Value>, Stopped> {
+    async fn ask_in(
+        &mut self,
+        (node, db): (usize, u32),
+        fill: impl FnOnce(&mut Pipeline),
+    ) -> Result<Vec<Value>, Stopped> {
         let mut commands = Pipeline::new();
         commands.cmd("SELECT").arg(db);
         fill(&mut commands);
-        let mut replies = self.ask(&commands).await?;
+        let mut replies = self.ask_node(node, &commands).await?;
         let selected = replies.remove(0);
         if matches!(selected, Value::ServerError(_)) { Err(Stopped::Refused) } else { Ok(replies) }
     }
@@ -126,6 +155,7 @@ impl Checks<'_> {
     /// Goes through the keys of a pattern, a page at a time, until `page` says that it is enough.
     async fn scan(
         &mut self,
+        node: usize,
         key: &Key,
         kind: Option<&str>,
         mut page: impl FnMut(&[Value]) -> bool,
@@ -133,7 +163,7 @@ impl Checks<'_> {
         let mut cursor = "0".to_owned();
         loop {
             let batch_size = self.config.check_keys_batch_size;
-            let replies = self.ask_in(key.db, |commands| {
+            let replies = self.ask_in((node, key.db), |commands| {
                 let command =
                     commands.cmd("SCAN").arg(&cursor).arg("MATCH").arg(&key.name).arg("COUNT").arg(batch_size);
                 if let Some(kind) = kind {
@@ -163,26 +193,34 @@ impl Checks<'_> {
         kind: Option<&str>,
     ) -> Result<(Vec<Found>, bool), Stopped> {
         // Both were checked with the configuration, or with the query.
-        let named = |key: Key| Found { db: key.db, name: key.name.into_bytes() };
-        let mut found: BTreeSet<Found> = keys::parse(single).unwrap_or_default().into_iter().map(named).collect();
+        let named = |nodes: &Nodes, key: Key| {
+            let name = key.name.into_bytes();
+            Found { node: nodes.of(&name), db: key.db, name }
+        };
+        let single = keys::parse(single).unwrap_or_default();
+        let mut found: BTreeSet<Found> = single.into_iter().map(|key| named(&self.nodes, key)).collect();
         let most = self.config.max_keys;
         let mut whole = found.len() <= most;
         for key in keys::parse(patterns).unwrap_or_default() {
             if !key.is_pattern() {
-                found.insert(named(key));
+                found.insert(named(&self.nodes, key));
                 continue;
             }
             let mut of_pattern = BTreeSet::new();
             let room = most.saturating_sub(found.len());
-            let fits = self.scan(&key, kind, |names| {
-                let bytes = |name: &Value| match name {
-                    Value::BulkString(name) => Some(Found { db: key.db, name: name.clone() }),
-                    _ => None,
+            let mut fits = true;
+            for node in self.nodes.all() {
+                let page = |names: &[Value]| {
+                    let bytes = |name: &Value| match name {
+                        Value::BulkString(name) => Some(Found { node, db: key.db, name: name.clone() }),
+                        _ => None,
+                    };
+                    of_pattern.extend(names.iter().filter_map(bytes));
+                    of_pattern.len() <= room
                 };
-                of_pattern.extend(names.iter().filter_map(bytes));
-                of_pattern.len() <= room
-            });
-            if fits.await? {
+                fits = fits && self.scan(node, &key, kind, page).await?;
+            }
+            if fits {
                 found.append(&mut of_pattern);
             } else {
                 whole = false;

@@ -104,7 +104,7 @@ fn full(name: &str) -> String {
     format!("REDIS_EXPORTER_{name}")
 }
 
-fn switches(target: &mut TargetConfig) -> [(&'static str, &mut bool); 16] {
+fn switches(target: &mut TargetConfig) -> [(&'static str, &mut bool); 17] {
     [
         ("SKIP_TLS_VERIFICATION", &mut target.skip_tls_verification),
         ("SET_CLIENT_NAME", &mut target.set_client_name),
@@ -122,6 +122,7 @@ fn switches(target: &mut TargetConfig) -> [(&'static str, &mut bool); 16] {
         ("STREAMS_EXCLUDE_CONSUMER_METRICS", &mut target.streams_exclude_consumer_metrics),
         ("DISABLE_EXPORTING_KEY_VALUES", &mut target.disable_exporting_key_values),
         ("SKIP_CHECKKEYS_FOR_ROLE_MASTER", &mut target.skip_checkkeys_for_role_master),
+        ("IS_CLUSTER", &mut target.is_cluster),
     ]
 }
 

@@ -14,6 +14,7 @@ use super::address::{Address, Place};
 use super::credential;
 use super::metered::Metered;
 use super::section::TargetConfig;
+use crate::config::Secret;
 use crate::net::{dial, handshake, tls};
 use crate::task::Tasks;
 
@@ -48,13 +49,10 @@ pub(super) enum Down {
 }
 
 impl Down {
-    /// The error of a question, or of the credentials at the beginning.
-    fn of(error: &RedisError, opening: bool) -> Self {
+    /// An error of the connection: those of the server stand among the replies.
+    fn of(error: &RedisError) -> Self {
         match error.code() {
-            Some("WRONGPASS" | "NOAUTH" | "NOPERM") => Self::Refused(code(error.code())),
-            Some(_) if opening => Self::Refused(code(error.code())),
             Some(_) => Self::Odd(code(error.code())),
-            None if matches!(error.kind(), ::redis::ErrorKind::AuthenticationFailed) => Self::Refused("AUTH".into()),
             None if matches!(error.kind(), ::redis::ErrorKind::Parse) => Self::Odd("no Redis protocol".into()),
             None => Self::Broken,
         }
@@ -90,46 +88,35 @@ impl Link {
     /// Connects, with the credentials. The caller's deadline holds; `limit` is for the network's part.
     pub(super) async fn open(&self, config: &TargetConfig, limit: Duration) -> Result<Session, Down> {
         let began = Instant::now();
-        let info = self.info(config).await?;
+        let password = credential::password(config, &self.address).await.map_err(Down::Credential)?;
         match &self.address.place {
             Place::Tcp { host, port, .. } => {
                 let unreachable = |error: std::io::Error| Down::Unreachable(error.to_string());
                 let stream = dial::tcp(host, *port, limit).await.map_err(unreachable)?;
                 match config.tls(&self.address.place) {
-                    None => self.begin(config, &info, stream, began).await,
+                    None => self.begin(config, password, stream, began).await,
                     Some(options) => {
                         let wrong = |what: &dyn std::fmt::Display| Down::Tls(what.to_string());
                         let name = config.tls_server_name.as_deref().unwrap_or(host);
                         let options = tls::configure(&options).map_err(|error| wrong(&error))?;
                         let stream = handshake::client(options.into(), name, stream).await;
                         let stream = stream.map_err(|error| wrong(&error))?;
-                        self.begin(config, &info, stream, began).await
+                        self.begin(config, password, stream, began).await
                     }
                 }
             }
             Place::Unix(path) => {
                 let stream = tokio::net::UnixStream::connect(path).await;
                 let stream = stream.map_err(|error| Down::Unreachable(format!("{}: {error}", path.display())))?;
-                self.begin(config, &info, stream, began).await
+                self.begin(config, password, stream, began).await
             }
         }
-    }
-
-    async fn info(&self, config: &TargetConfig) -> Result<RedisConnectionInfo, Down> {
-        let mut info = RedisConnectionInfo::default().set_skip_set_lib_name();
-        if let Some(user) = config.user.as_deref().or(self.address.user.as_deref()) {
-            info = info.set_username(user);
-        }
-        if let Some(password) = credential::password(config, &self.address).await.map_err(Down::Credential)? {
-            info = info.set_password(password.expose());
-        }
-        Ok(info)
     }
 
     async fn begin<S>(
         &self,
         config: &TargetConfig,
-        info: &RedisConnectionInfo,
+        password: Option<Secret>,
         stream: S,
         began: Instant,
     ) -> Result<Session, Down>
@@ -140,17 +127,25 @@ impl Link {
         let stream = Metered::new(stream, Arc::clone(&allowance));
         // The crate's own limit of 500 ms is not ours: a run has its deadline.
         let settings = AsyncConnectionConfig::new().set_response_timeout(None);
-        let opened = MultiplexedConnection::new_with_config(info, stream, settings).await;
-        let (connection, driver) = opened.map_err(|error| Down::of(&error, true))?;
+        // Nothing is sent yet: of a refused AUTH the crate would not tell the code.
+        let info = RedisConnectionInfo::default().set_skip_set_lib_name();
+        let opened = MultiplexedConnection::new_with_config(&info, stream, settings).await;
+        let (connection, driver) = opened.map_err(|error| Down::of(&error))?;
         // It ends with the last handle of the connection.
         drop(self.tasks.spawn("redis-connection", driver));
         let refused = (began, BTreeSet::new());
         let mut session = Session { connection, allowance, took: began.elapsed(), refused };
+        let mut hello = Pipeline::new();
+        if let Some(password) = &password {
+            hello.cmd("AUTH").arg(config.user.as_deref().or(self.address.user.as_deref())).arg(password.expose());
+        }
         if config.set_client_name {
-            let mut naming = Pipeline::new();
-            naming.cmd("CLIENT").arg("SETNAME").arg(CLIENT);
-            // Refused or not, the questions follow.
-            session.ask(&naming).await?;
+            hello.cmd("CLIENT").arg("SETNAME").arg(CLIENT);
+        }
+        let said = session.ask(&hello).await?;
+        // Whether it took the name does not matter.
+        if let (Some(_), Some(Value::ServerError(error))) = (password, said.first()) {
+            return Err(Down::Refused(code(Some(error.code()))));
         }
         session.took = began.elapsed();
         Ok(session)
@@ -172,7 +167,7 @@ impl Session {
             return Ok(Vec::new());
         }
         let replies = self.connection.send_packed_commands(commands, 0, commands.len()).await;
-        replies.map_err(|error| Down::of(&error, false))
+        replies.map_err(|error| Down::of(&error))
     }
 
     /// One question, whose error is told.

@@ -126,6 +126,8 @@ pub struct TargetConfig {
     pub keys_timeout: Span,
     /// Lua scripts that return pairs of names and numbers.
     pub script: Vec<PathBuf>,
+    /// Follows keys and streams to the other nodes of a cluster.
+    pub is_cluster: bool,
 }
 
 impl Default for TargetConfig {
@@ -169,6 +171,7 @@ impl Default for TargetConfig {
             max_keys: 1_000,
             keys_timeout: Span::seconds(1),
             script: Vec::new(),
+            is_cluster: false,
         }
     }
 }

@@ -28,8 +28,7 @@ pub(super) struct Target {
 
 /// What a run told.
 pub(super) struct Told {
-    /// With and without the label of the role.
-    pub(super) batches: [Batch; 2],
+    pub(super) batch: Batch,
     /// Why the server gives nothing, if it does not.
     pub(super) down: Option<Down>,
     /// What somebody should look at.
@@ -61,43 +60,33 @@ impl Target {
         let (began, limit) = (Instant::now(), run.config.timeout.0);
         // A session that is being asked when the time is up is lost with what it was asked.
         let asked = timeout(limit, self.ask(run.config, limit)).await.unwrap_or(Err(Down::Silent(limit)));
-        let mut plain = batch(run.instance, None);
         let mut told = match asked {
-            Ok((session, standard)) => self.up(run, session, &standard, began, &mut plain).await,
+            Ok((session, standard)) => self.up(run, session, &standard, began).await,
             Err(down) => {
                 let mut batch = batch(run.instance, None);
                 own::write_up(Some(&down.to_string()), began.elapsed(), &mut batch);
-                Told { batches: [batch, Batch::new()], down: Some(down), findings: Vec::new() }
+                Told { batch, down: Some(down), findings: Vec::new() }
             }
         };
-        self.history.add(began.elapsed(), &mut plain);
-        told.batches[1] = plain;
+        self.history.add(began.elapsed(), &mut told.batch);
         told
     }
 
-    async fn up(
-        &self,
-        run: Run<'_>,
-        mut session: Session,
-        standard: &Standard,
-        began: Instant,
-        plain: &mut Batch,
-    ) -> Told {
+    async fn up(&self, run: Run<'_>, mut session: Session, standard: &Standard, began: Instant) -> Told {
         let role = standard.role();
         let mut batch = batch(run.instance, run.config.append_instance_role_label.then_some(role.as_str()));
         standard.write(run.config, run.older, run.now, &mut batch);
         if run.config.include_rdb_file_size_metric {
             snapshot::write(&standard.settings, &mut batch).await;
         }
-        own::write_connect(session.took, plain);
-        let deadline = Instant::now() + run.config.keys_timeout.0;
-        let mut checks = checks::Checks { session: &mut session, config: run.config, deadline };
-        let whole = checks.run(standard, &mut batch).await;
+        own::write_connect(session.took, &mut batch);
+        let mut checks = checks::Checks::new(&mut session, run.config);
+        let whole = checks.run(standard, &self.link, &mut batch).await;
         own::write_up(None, began.elapsed(), &mut batch);
         if whole {
             *self.session.lock().await = Some(session);
         }
-        Told { batches: [batch, Batch::new()], down: None, findings: verdict::findings(&standard.info) }
+        Told { batch, down: None, findings: verdict::findings(&standard.info) }
     }
 
     /// The standard questions, over the kept connection or a new one. A kept one that has broken says nothing about the

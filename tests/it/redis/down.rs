@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::io::AsyncWriteExt;
+
 use super::{built, has, once, run, target, value};
 use crate::support::eventually;
 use crate::support::redis::{Kind, Server};
@@ -23,7 +25,7 @@ async fn a_wrong_password_is_a_reason_that_does_not_repeat_it() {
     std::fs::write(&file, "hunter2\n").unwrap();
     let redis = built(&target(&server.address(), &format!("password_file = \"{}\"", file.display())));
     let (text, services) = run(&redis).await;
-    assert_eq!(why(&text), "the server refuses the credentials (AUTH)");
+    assert_eq!(why(&text), "the server refuses the credentials (WRONGPASS)");
     assert!(!format!("{text}{services:?}").contains("hunter2"));
     // A password that was changed is read anew.
     std::fs::write(&file, "right-one\n").unwrap();
@@ -121,7 +123,7 @@ async fn what_is_no_redis_is_down() {
     let serve = async {
         loop {
             let (mut stream, _) = listener.accept().await.unwrap();
-            drop(tokio::io::AsyncWriteExt::write_all(&mut stream, b"HTTP/1.1 400 Bad Request\r\n\r\n").await);
+            drop(stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await);
         }
     };
     let text = target(&address, "timeout = \"1s\"");
@@ -129,4 +131,32 @@ async fn what_is_no_redis_is_down() {
         () = serve => {}
         text = once(&text) => assert!(!why(&text).is_empty() && !has(&text, "redis_instance_info")),
     }
+}
+
+#[tokio::test]
+async fn a_server_that_never_stops_sending_is_cut_off() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let chunk = vec![b'x'; 1 << 20];
+    let serve = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.write_all(b"+OK\r\n$536870911\r\n").await.unwrap();
+        let mut sent = 0;
+        while stream.write_all(&chunk).await.is_ok() {
+            sent += 1;
+        }
+        sent
+    };
+    let (sent, text) = tokio::join!(serve, async { once(&target(&address, "timeout = \"5s\"")).await });
+    assert_eq!(why(&text), "the connection broke off");
+    assert!(sent < 100, "{sent} MiB were taken");
+}
+
+#[tokio::test]
+async fn a_socket_in_the_file_system_is_an_address() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("redis.sock");
+    let _server = Server::start(Kind::Redis, &format!("unixsocket {}", path.display()));
+    let text = once(&target(&format!("unix://{}", path.display()), "")).await;
+    assert_eq!(value(&text, "redis_up"), Some(1.0), "{text}");
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{built, has, once, run, target, value};
-use crate::support::redis::{Kind, Server};
+use crate::support::redis::{Kind, Server, cluster};
 
 #[tokio::test]
 async fn keys_are_sized_valued_and_counted() {
@@ -74,7 +74,8 @@ async fn what_does_not_fit_is_left_out_whole_and_said() {
     server.cli(&["debug", "populate", "300000", "big"]);
     server.cli(&["set", "small:1", "1"]);
     let began = Instant::now();
-    let options = "check_keys = [\"small:*\", \"big:*\"]\nmax_keys = 100\ncheck_keys_batch_size = 10000";
+    let options =
+        "check_keys = [\"small:*\", \"big:*\"]\nmax_keys = 100\ncheck_keys_batch_size = 10000\nkeys_timeout = \"5s\"";
     let redis = built(&target(&server.address(), options));
     let (text, _) = run(&redis).await;
     assert_eq!(value(&text, "redis_up"), Some(1.0));
@@ -122,4 +123,23 @@ async fn scripts_and_groups_of_keys_are_told() {
     ] {
         assert_eq!(value(&text, &series), Some(expected), "{series}\n{text}");
     }
+}
+
+#[tokio::test]
+async fn keys_are_followed_through_a_cluster() {
+    let nodes = cluster(Kind::Redis);
+    let cli = |command: &[&str]| nodes[0].cli(&[&["-c"], command].concat());
+    for key in ["a:1", "a:2", "a:3", "a:4", "a:5", "a:6"] {
+        cli(&["set", key, "7"]);
+    }
+    cli(&["xadd", "{elsewhere}events", "*", "a", "1"]);
+    let errors = || nodes.iter().map(|node| node.cli(&["info", "errorstats"])).collect::<String>();
+    let before = errors();
+    let options = "is_cluster = true\ncheck_keys = [\"a:*\"]\ncheck_single_keys = [\"a:1\"]\ncount_keys = [\"a:*\"]\ncheck_single_streams = [\"{elsewhere}events\"]";
+    let text = once(&target(&nodes[0].address(), options)).await;
+    assert_eq!(text.lines().filter(|line| line.starts_with("redis_key_value{")).count(), 6, "{text}");
+    assert_eq!(value(&text, "redis_keys_count{db=\"db0\",key=\"a:*\"}"), Some(6.0), "{text}");
+    assert_eq!(value(&text, "redis_stream_length{db=\"db0\",stream=\"{elsewhere}events\"}"), Some(1.0), "{text}");
+    assert_eq!(value(&text, "tidewatch_redis_check_complete{check=\"cluster-nodes\"}"), Some(1.0));
+    assert_eq!(errors(), before, "no node was asked for what another has");
 }

@@ -62,10 +62,20 @@ type Groups = BTreeMap<String, (f64, f64)>;
 
 async fn grouped(checks: &mut Checks<'_>, db: u32) -> Result<Option<Groups>, Stopped> {
     let mut groups = Groups::new();
+    for node in checks.nodes.all() {
+        if !group(checks, (node, db), &mut groups).await? {
+            return Ok(None);
+        }
+    }
+    Ok(Some(groups))
+}
+
+/// Adds one node's groups; false if there are too many.
+async fn group(checks: &mut Checks<'_>, place: (usize, u32), groups: &mut Groups) -> Result<bool, Stopped> {
     let mut cursor = "0".to_owned();
     loop {
         let config = checks.config;
-        let asked = checks.ask_in(db, |commands| {
+        let asked = checks.ask_in(place, |commands| {
             let command = commands.cmd("EVAL").arg(SCRIPT).arg(0).arg(&cursor).arg(config.check_keys_batch_size);
             command.arg(&config.check_key_groups);
         });
@@ -79,11 +89,11 @@ async fn grouped(checks: &mut Checks<'_>, db: u32) -> Result<Option<Groups>, Sto
             group.1 += reply::number(memory).unwrap_or_default();
         }
         if groups.len() > MOST {
-            return Ok(None);
+            return Ok(false);
         }
         cursor = reply::text(next).ok_or(Stopped::Refused)?.into_owned();
         if cursor == "0" {
-            return Ok(Some(groups));
+            return Ok(true);
         }
     }
 }

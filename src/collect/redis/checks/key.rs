@@ -46,7 +46,7 @@ pub(super) async fn sizes(checks: &mut Checks<'_>, batch: &mut Batch) -> Result<
     let config = checks.config;
     let (found, whole) = checks.found(&config.check_single_keys, &config.check_keys, None).await?;
     let mut rows = Vec::new();
-    for of_db in found.chunk_by(|a, b| a.db == b.db) {
+    for of_db in found.chunk_by(|a, b| (a.node, a.db) == (b.node, b.db)) {
         for page in of_db.chunks(PAGE) {
             rows.extend(page.iter().zip(known(checks, page).await?));
         }
@@ -72,8 +72,8 @@ pub(super) async fn sizes(checks: &mut Checks<'_>, batch: &mut Batch) -> Result<
 
 /// Asks about keys of one database: their types, then sizes, then the values of short strings.
 async fn known(checks: &mut Checks<'_>, page: &[Found]) -> Result<Vec<Known>, Stopped> {
-    let Some(db) = page.first().map(|key| key.db) else { return Ok(Vec::new()) };
-    let types = checks.ask_in(db, |commands| {
+    let Some(place) = page.first().map(|key| (key.node, key.db)) else { return Ok(Vec::new()) };
+    let types = checks.ask_in(place, |commands| {
         for key in page {
             commands.cmd("TYPE").arg(&key.name);
         }
@@ -81,7 +81,7 @@ async fn known(checks: &mut Checks<'_>, page: &[Found]) -> Result<Vec<Known>, St
     let kind = |reply: &Value| reply::text(reply).unwrap_or_default().into_owned();
     let mut rows: Vec<Known> =
         types.await?.iter().map(|reply| Known { kind: kind(reply), ..Known::default() }).collect();
-    let sizes = checks.ask_in(db, |commands| {
+    let sizes = checks.ask_in(place, |commands| {
         for (key, row) in page.iter().zip(&rows) {
             commands.cmd(length_command(&row.kind)).arg(&key.name);
             commands.cmd("MEMORY").arg("USAGE").arg(&key.name);
@@ -94,7 +94,7 @@ async fn known(checks: &mut Checks<'_>, page: &[Found]) -> Result<Vec<Known>, St
     }
     let short: Vec<usize> = (0..rows.len()).filter(|at| rows[*at].kind == "string").collect();
     // To ask a string that is none for its cardinality would count as an error of the server.
-    let values = checks.ask_in(db, |commands| {
+    let values = checks.ask_in(place, |commands| {
         for key in short.iter().filter_map(|at| page.get(*at)) {
             commands.cmd("GETRANGE").arg(&key.name).arg(0).arg(LONGEST as i64);
         }
@@ -108,7 +108,7 @@ async fn known(checks: &mut Checks<'_>, page: &[Found]) -> Result<Vec<Known>, St
             rows[at].value = reply::text(&reply).map(std::borrow::Cow::into_owned);
         }
     }
-    let cardinalities = checks.ask_in(db, |commands| {
+    let cardinalities = checks.ask_in(place, |commands| {
         for key in sketches.iter().filter_map(|at| page.get(*at)) {
             commands.cmd("PFCOUNT").arg(&key.name);
         }
@@ -137,11 +137,13 @@ pub(super) async fn counts(checks: &mut Checks<'_>, batch: &mut Batch) -> Result
     let list = keys::parse(&checks.config.count_keys).unwrap_or_default();
     for key in list {
         let mut count = 0;
-        let counted = checks.scan(&key, None, |names| {
-            count += names.len();
-            true
-        });
-        counted.await?;
+        for node in checks.nodes.all() {
+            let counted = checks.scan(node, &key, None, |names| {
+                count += names.len();
+                true
+            });
+            counted.await?;
+        }
         batch.push(&COUNT, &[&key.db_label(), &key.name], count as f64);
     }
     Ok(true)

@@ -151,7 +151,7 @@ pub(super) async fn write(checks: &mut Checks<'_>, batch: &mut Batch) -> Result<
 }
 
 async fn write_one(checks: &mut Checks<'_>, stream: &Found, batch: &mut Batch) -> Result<bool, Stopped> {
-    let asked = checks.ask_in(stream.db, |commands| {
+    let asked = checks.ask_in((stream.node, stream.db), |commands| {
         for what in ["STREAM", "GROUPS"] {
             commands.cmd("XINFO").arg(what).arg(&stream.name);
         }
@@ -169,7 +169,7 @@ async fn write_one(checks: &mut Checks<'_>, stream: &Found, batch: &mut Batch) -
     if checks.config.streams_exclude_consumer_metrics || groups.is_empty() {
         return Ok(true);
     }
-    let asked = checks.ask_in(stream.db, |commands| {
+    let asked = checks.ask_in((stream.node, stream.db), |commands| {
         for (group, _) in &groups {
             commands.cmd("XINFO").arg("CONSUMERS").arg(&stream.name).arg(group.as_ref());
         }
