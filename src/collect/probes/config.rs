@@ -52,7 +52,7 @@ pub struct Target {
     pub instance: String,
     /// The name in the request and in the certificate, where it is not the target's.
     pub hostname: Option<String>,
-    /// The longest that this probe takes; the module's, if not said.
+    /// The longest that this probe takes; the module's, if not said, else 5 s.
     pub timeout: Option<Span>,
 }
 
@@ -129,6 +129,10 @@ impl ProbesConfig {
                         .hint("write it like https://*.example.org/* or db:5432"),
                 ),
                 Ok(pattern) => {
+                    if pattern.is_everywhere() {
+                        let problem = Problem::warning(format!("allow.{at}"), "it names every host");
+                        problems.push(problem.hint("whoever reaches /probe can look round this network: name hosts"));
+                    }
                     if let Some((what, hint)) = costly::warning(&pattern.example(), &Module::of(Prober::Http)) {
                         problems.push(Problem::warning(format!("allow.{at}"), what).hint(hint));
                     }
@@ -214,6 +218,12 @@ mod tests {
             ]
         );
         assert!(!found.join("\n").contains("canary"));
+    }
+
+    #[test]
+    fn a_pattern_that_names_every_host_is_warned_of() {
+        assert_eq!(problems("allow = ['*:*/*']"), ["allow.0: it names every host"]);
+        assert_eq!(problems("allow = ['*.example.org']"), [""; 0]);
     }
 
     #[test]

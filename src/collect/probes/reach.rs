@@ -114,6 +114,11 @@ impl Pattern {
             && glob(self.path.as_deref().unwrap_or("/"), &goal.path)
     }
 
+    /// Whether it names every host.
+    pub(super) fn is_everywhere(&self) -> bool {
+        self.host.chars().all(|c| c == '*')
+    }
+
     /// An address that this pattern lets be reached: for a look at what it could cost.
     pub(super) fn example(&self) -> String {
         let port = match self.port {
