@@ -133,7 +133,8 @@ impl ProbesConfig {
                         let problem = Problem::warning(format!("allow.{at}"), "it names every host");
                         problems.push(problem.hint("whoever reaches /probe can look round this network: name hosts"));
                     }
-                    if let Some((what, hint)) = costly::warning(&pattern.example(), &Module::of(Prober::Http)) {
+                    let costly = |target: String| costly::warning(&target, &Module::of(Prober::Http));
+                    if let Some((what, hint)) = pattern.examples().find_map(costly) {
                         problems.push(Problem::warning(format!("allow.{at}"), what).hint(hint));
                     }
                 }
@@ -228,9 +229,10 @@ mod tests {
 
     #[test]
     fn what_costs_money_is_warned_of() {
-        let found =
-            problems("allow = ['litellm:4000/health']\ntargets = [{ target = 'http://litellm:4000/health' }]\n");
-        assert_eq!(found.len(), 2, "{found:?}");
+        let found = problems(
+            "allow = ['litellm:4000/health', 'http://gateway:4000/*']\ntargets = [{ target = 'http://litellm:4000/health' }]\n",
+        );
+        assert_eq!(found.len(), 3, "{found:?}");
         assert!(found.iter().all(|problem| problem.contains("costs money")), "{found:?}");
     }
 }
