@@ -29,8 +29,12 @@ impl Default for Limits {
 /// Names are short by the data model's habit; a longer one is cut.
 pub(super) const MOST_NAME: usize = 256;
 
-/// At most `most` labels or annotations, each value made fit by `value`.
-pub(super) fn bounded(texts: Labels, most: usize, value: impl Fn(String) -> String) -> Labels {
+/// At most `most` labels or annotations; a value longer than `longest` is made fit by `fit`.
+pub(super) fn bounded(texts: Labels, most: usize, longest: usize, fit: impl Fn(&str, usize) -> String) -> Labels {
+    let fits = |(name, text): (&String, &String)| name.len() <= MOST_NAME && text.len() <= longest;
+    if texts.len() <= most && texts.iter().all(fits) {
+        return texts;
+    }
     // The two that everything hangs on come first, whatever else there is.
     let (first, rest): (BTreeMap<_, _>, BTreeMap<_, _>) =
         texts.into_iter().partition(|(name, _)| name == "alertname" || name == "severity");
@@ -38,13 +42,16 @@ pub(super) fn bounded(texts: Labels, most: usize, value: impl Fn(String) -> Stri
         .into_iter()
         .chain(rest)
         .take(most)
-        .map(|(name, text)| (cut(&name, MOST_NAME).into_owned(), value(text)))
+        .map(|(name, text)| {
+            let text = if text.len() > longest { fit(&text, longest) } else { text };
+            (cut(&name, MOST_NAME).into_owned(), text)
+        })
         .collect()
 }
 
-/// A value within `most` bytes; what is cut stays distinguishable by a hash of the whole.
-pub(super) fn shorten(value: String, most: usize) -> String {
-    if value.len() <= most { value } else { format!("{}…#{:016x}", cut(&value, most - 20), identity::hash(&value)) }
+/// The begin of a value that is longer than `most` bytes; it stays distinguishable by a hash of the whole.
+pub(super) fn shorten(value: &str, most: usize) -> String {
+    format!("{}…#{:016x}", cut(value, most - 20), identity::hash(value))
 }
 
 /// At most `most` bytes of a text, ending between two characters.

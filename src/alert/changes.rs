@@ -17,8 +17,8 @@ pub trait View {
     /// Where an incident stands.
     fn standing(&mut self, incident: i64) -> Result<Option<Standing>, Self::Error>;
 
-    /// The open incident of a key.
-    fn open_incident(&mut self, key: &Key) -> Result<Option<i64>, Self::Error>;
+    /// The open incident of a key, and where it stands.
+    fn open_incident(&mut self, key: &Key) -> Result<Option<(i64, Standing)>, Self::Error>;
 
     /// Whether a firing member of an incident is about this host.
     fn has_host(&mut self, incident: i64, host: &str) -> Result<bool, Self::Error>;

@@ -162,9 +162,9 @@ impl<'a, 'v, V: View> Decision<'a, 'v, V> {
     /// The incident that an alert joins: the open one of its key, else the one it was in a short while ago, else a new
     /// one.
     fn find(&mut self, known: &Known, key: Key, starts_at: Timestamp) -> Result<usize, V::Error> {
-        if let Some(id) = self.view.open_incident(&key)?
-            && let Some(place) = self.load(id, &key)?
-        {
+        if let Some((id, standing)) = self.view.open_incident(&key)? {
+            let place = self.by_id.get(&id).copied().unwrap_or_else(|| self.begin_work(id, standing));
+            self.by_key.insert(key, place);
             return Ok(place);
         }
         if let Some(last) = &known.last
@@ -186,13 +186,17 @@ impl<'a, 'v, V: View> Decision<'a, 'v, V> {
         if let Some(place) = self.by_id.get(&id) {
             return Ok(Some(*place));
         }
-        let Some(standing) = self.view.standing(id)? else { return Ok(None) };
+        let standing = self.view.standing(id)?;
+        Ok(standing.map(|standing| self.begin_work(id, standing)))
+    }
+
+    fn begin_work(&mut self, id: i64, standing: Standing) -> usize {
         // The key of an incident that exists is not written again, so its cause need not be known.
         let key = Key { source: self.source.to_owned(), cause: String::new() };
         let place = self.works.len();
         self.works.push(Work::new(Some(id), key, Some(standing.clone()), standing));
         self.by_id.insert(id, place);
-        Ok(Some(place))
+        place
     }
 
     fn load(&mut self, id: i64, key: &Key) -> Result<Option<usize>, V::Error> {
@@ -278,7 +282,7 @@ mod tests {
             Ok(None)
         }
 
-        fn open_incident(&mut self, _: &Key) -> Result<Option<i64>, Infallible> {
+        fn open_incident(&mut self, _: &Key) -> Result<Option<(i64, Standing)>, Infallible> {
             Ok(None)
         }
 

@@ -21,6 +21,8 @@ const MOST_DEPTH: usize = 64;
 const MOST_ELEMENT: usize = 8 << 20;
 /// The longest envelope: a group's labels stand in it up to twice.
 const MOST_ENVELOPE: usize = 16 << 20;
+/// An alert is seldom longer.
+const USUAL: usize = 1 << 10;
 /// How much of a refused element is kept.
 const KEPT: usize = 64 << 10;
 
@@ -55,15 +57,27 @@ impl Splitter {
     ///
     /// # Errors
     /// The body cannot be a webhook's; nothing that follows matters.
-    pub fn push(&mut self, chunk: &[u8], mut each: impl FnMut(Element<'_>)) -> Result<(), Broken> {
-        for byte in chunk {
+    pub fn push(&mut self, mut chunk: &[u8], mut each: impl FnMut(Element<'_>)) -> Result<(), Broken> {
+        loop {
+            // Most of a body is text, which is taken a string at a time.
+            if self.in_string && !self.escaped {
+                let end = chunk.iter().position(|byte| matches!(byte, b'"' | b'\\')).unwrap_or(chunk.len());
+                let (text, rest) = chunk.split_at(end);
+                if self.in_alerts {
+                    self.keep(text);
+                } else {
+                    self.surround(text)?;
+                }
+                chunk = rest;
+            }
+            let Some((byte, rest)) = chunk.split_first() else { return Ok(()) };
             if self.in_alerts {
                 self.alerts(*byte, &mut each);
             } else {
                 self.outside(*byte)?;
             }
+            chunk = rest;
         }
-        Ok(())
     }
 
     /// The envelope, with an empty `alerts` where there were elements.
@@ -78,10 +92,7 @@ impl Splitter {
     }
 
     fn outside(&mut self, byte: u8) -> Result<(), Broken> {
-        if self.envelope.len() >= MOST_ENVELOPE {
-            return Err(Broken("what stands around the alerts is too long"));
-        }
-        self.envelope.push(byte);
+        self.surround(&[byte])?;
         if self.in_string {
             self.string_byte(byte);
             return Ok(());
@@ -96,6 +107,7 @@ impl Splitter {
                 self.named_alerts = text.is_some_and(|text| text.starts_with(br#"alerts""#));
             }
             b'[' if self.named_alerts && self.depth == 1 => {
+                self.element.reserve(USUAL);
                 self.depth = BETWEEN;
                 self.in_alerts = true;
                 self.named_alerts = false;
@@ -116,9 +128,17 @@ impl Splitter {
         Ok(())
     }
 
+    fn surround(&mut self, text: &[u8]) -> Result<(), Broken> {
+        if self.envelope.len() + text.len() > MOST_ENVELOPE {
+            return Err(Broken("what stands around the alerts is too long"));
+        }
+        self.envelope.extend_from_slice(text);
+        Ok(())
+    }
+
     fn alerts(&mut self, byte: u8, each: &mut impl FnMut(Element<'_>)) {
         if self.in_string {
-            self.keep(byte);
+            self.keep(&[byte]);
             self.string_byte(byte);
             return;
         }
@@ -132,7 +152,7 @@ impl Splitter {
                 self.in_alerts = false;
             }
             _ => {
-                self.keep(byte);
+                self.keep(&[byte]);
                 match byte {
                     b'"' => self.in_string = true,
                     b'{' | b'[' => {
@@ -157,13 +177,12 @@ impl Splitter {
         }
     }
 
-    fn keep(&mut self, byte: u8) {
-        if self.refused.is_none() && self.element.len() >= MOST_ELEMENT {
+    fn keep(&mut self, text: &[u8]) {
+        if self.refused.is_none() && self.element.len() + text.len() > MOST_ELEMENT {
             self.refused = Some("too long");
         }
-        if self.refused.is_none() || self.element.len() < KEPT {
-            self.element.push(byte);
-        }
+        let room = if self.refused.is_none() { text.len() } else { KEPT.saturating_sub(self.element.len()) };
+        self.element.extend_from_slice(text.get(..room).unwrap_or(text));
     }
 
     fn flush(&mut self, each: &mut impl FnMut(Element<'_>)) {

@@ -161,7 +161,8 @@ fn alert(raw: &[u8], limits: &Limits, now: Timestamp) -> Result<Alert, String> {
         "resolved" => false,
         other => return Err(format!("status `{}` is neither firing nor resolved", cut(other, 40))),
     };
-    let labels: Labels = raw.labels.unwrap_or_default().into_iter().filter(|(_, value)| !value.is_empty()).collect();
+    let mut labels = raw.labels.unwrap_or_default();
+    labels.retain(|_, value| !value.is_empty());
     if labels.is_empty() {
         return Err("an alert without labels has no identity".into());
     }
@@ -173,13 +174,12 @@ fn alert(raw: &[u8], limits: &Limits, now: Timestamp) -> Result<Alert, String> {
         .generator_url
         .filter(|url| is_http(url))
         .map_or_else(String::new, |url| cut(&url, limits.label).into_owned());
+    let annotations = raw.annotations.unwrap_or_default();
     Ok(Alert {
         fingerprint,
         firing,
-        labels: bounded(labels, limits.labels, |value| shorten(value, limits.label)),
-        annotations: bounded(raw.annotations.unwrap_or_default(), limits.labels, |value| {
-            cut(&value, limits.annotation).into_owned()
-        }),
+        labels: bounded(labels, limits.labels, limits.label, shorten),
+        annotations: bounded(annotations, limits.labels, limits.annotation, |text, most| cut(text, most).into_owned()),
         starts_at,
         ends_at,
         generator_url,

@@ -15,9 +15,6 @@ const UNWATCHED: [(&str, &[&str]); 4] = [
     ("LiteLLM", &["LITELLM_URL"]),
 ];
 
-/// The socket of the local container engine.
-const DOCKER: &str = "/var/run/docker.sock";
-
 /// The lines, without a newline at the end.
 pub(super) fn of(
     validated: &Validated,
@@ -63,21 +60,23 @@ fn write(
     if settings.role.exports() && settings.collectors.host.schedule.enabled {
         writeln!(text, "  host        {}", settings.collectors.host.rootfs.display())?;
     }
+    let containers = &settings.collectors.containers;
+    if settings.role.exports() && containers.schedule.enabled {
+        match containers.daemon() {
+            Some(socket) => writeln!(text, "  containers  {}", socket.display())?,
+            None => writeln!(text, "  containers  none: there is no Docker socket at /var/run/docker.sock")?,
+        }
+    }
     if settings.role.receives() {
         writeln!(text, "\nnotified\n  {}", validated.channels.join(", "))?;
     }
-    let mut unwatched: Vec<String> = UNWATCHED
+    let unwatched: Vec<String> = UNWATCHED
         .iter()
         .map(|(name, variables)| {
             let set = variables.iter().find(|name| environment.get(name).is_some());
             set.map_or_else(|| (*name).to_owned(), |variable| format!("{name} ({variable} is set)"))
         })
         .collect();
-    unwatched.push(if Path::new(DOCKER).exists() {
-        format!("containers ({DOCKER} is there)")
-    } else {
-        "containers".into()
-    });
     writeln!(text, "\nnot watched: this version has no collector yet for\n  {}", unwatched.join(", "))?;
     if !validated.unused.is_empty() {
         writeln!(text, "\nin the configuration, not used in this role\n  {}", validated.unused.join(", "))?;

@@ -23,6 +23,7 @@ mod metrics;
 mod outbox;
 mod serve;
 mod test_notify;
+mod token;
 
 /// A Prometheus exporter and an Alertmanager webhook receiver for people who run AI agents.
 ///
@@ -111,6 +112,8 @@ enum Command {
     Outbox(outbox::Args),
     /// Look at the agents, expect them, forget or rename them
     Agents(agents::Args),
+    /// Give out tokens that allow one thing each, list them, take them back
+    Token(token::Args),
     /// Write a consistent copy of everything that is kept to a new file
     Backup(backup::BackupArgs),
     /// Put a backup back; refused while a server runs
@@ -204,6 +207,7 @@ pub fn run(cli: Cli, environment: Environment) -> ExitCode {
         Command::TestNotify(args) => test_notify::run(&context, &args),
         Command::Outbox(args) => outbox::run(&context, args),
         Command::Agents(args) => agents::run(&context, args),
+        Command::Token(args) => token::run(&context, args),
         Command::Backup(args) => backup::backup(&context, &args),
         Command::Restore(args) => backup::restore(&context, &args),
         Command::Metrics(args) => metrics::run(&context, &args),

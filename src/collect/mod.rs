@@ -40,8 +40,11 @@ pub use select::{SelectError, Selection};
 // Of two with the same endpoint, the first answers where both are served.
 collectors! {
     agents => agents::Agents,
+    containers => containers::Containers,
     host => host::Host,
     probes => probes::Probes,
+    postgres => postgres::Postgres,
+    redis => redis::Redis,
 }
 
 /// Why a collector has nothing to give this time. It costs its own series only.

@@ -204,7 +204,7 @@ impl Collector for Probes {
         let mut verdicts = Verdicts::default();
         for (at, outcome) in &outcomes {
             let Some(target) = self.targets.get(*at) else { continue };
-            let mut batch = Batch::of_target(target.job(), target.instance());
+            let mut batch = Batch::of_labels(&[("job", target.job()), ("instance", target.instance())]);
             outcome.write(&mut batch);
             out.add("probes", batch);
             self.said.tell("probes", &format!("{}/{}", target.job(), target.instance()), outcome.why.as_deref());

@@ -4,18 +4,18 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, Shared};
 use jiff::Timestamp;
 use prometheus::IntCounter;
+use tokio::sync::watch;
 
 use super::limit::{self, Cut};
 use super::run::{Failure, Run, run};
 use super::{Entry, LastRun, Output, last};
 use crate::clock::Clock;
-use crate::task::{Panicked, Tasks};
+use crate::task::Tasks;
 
-type Flight = Shared<BoxFuture<'static, Result<Arc<Run>, Panicked>>>;
+/// The run, once it has landed; its sender is gone if it never does.
+type Flight = watch::Receiver<Option<Arc<Run>>>;
 
 pub(super) struct Slot {
     pub(super) entry: Entry,
@@ -39,8 +39,8 @@ impl Slot {
     /// Waits for the run in flight, or for one that it starts. The run is a task of its own: whoever waits may leave.
     /// `None` if the program ends before the run does.
     pub(super) async fn join(self: &Arc<Self>, tasks: &Tasks) -> Option<Arc<Run>> {
-        let flight = self.flight(&mut self.state(), tasks);
-        flight.await.ok()
+        let mut flight = self.flight(&mut self.state(), tasks);
+        flight.wait_for(Option::is_some).await.ok()?.clone()
     }
 
     /// Starts a run if none is in flight and the last one is older than `idle`. How long until that is to be asked again.
@@ -66,8 +66,11 @@ impl Slot {
 
     fn flight(self: &Arc<Self>, state: &mut State, tasks: &Tasks) -> Flight {
         let start = || {
-            let slot = Arc::clone(self);
-            tasks.spawn(self.entry.name, async move { slot.fly().await }).boxed().shared()
+            let (slot, (landed, flight)) = (Arc::clone(self), watch::channel(None));
+            drop(tasks.spawn(self.entry.name, async move {
+                landed.send_replace(Some(slot.fly().await));
+            }));
+            flight
         };
         state.flight.get_or_insert_with(start).clone()
     }

@@ -1,32 +1,48 @@
 //! Who may ask what: the table of `docs/ARCHITECTURE.md` as data, and the decision over it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::{HeaderMap, Method, Uri, header};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use url::Url;
 
 use super::origin;
+use super::tokens::{Token, Tokens};
+use crate::agents::AgentId;
 use crate::config::{HttpUrl, Secret};
 
 /// What the configuration says about access.
 #[derive(Clone, Debug, Default)]
 pub struct Access {
-    /// The one token, with every scope but [`Scope::Local`]. Without it, everything is open on loopback.
+    /// A token with every scope but [`Scope::Local`]. Without any token, everything is open on loopback.
     pub token: Option<Secret>,
+    /// The tokens that were given out.
+    pub tokens: Option<Arc<Tokens>>,
     /// Whether metrics and health ask for the token too.
     pub protect_metrics: bool,
     /// The address that people's phones reach.
     pub external_url: Option<HttpUrl>,
 }
 
-/// What a request needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+impl Access {
+    /// Whether there is any token, so that who asks must have one.
+    pub fn is_closed(&self) -> bool {
+        self.token.is_some() || self.tokens.as_ref().is_some_and(|tokens| tokens.any())
+    }
+}
+
+/// What a request needs, and what a token allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub enum Scope {
     /// Nothing: the pages' style.
+    #[serde(skip)]
+    #[value(skip)]
     Nothing,
     /// Metrics and health: open unless they are protected.
     Metrics,
@@ -39,6 +55,8 @@ pub enum Scope {
     /// Changing something.
     Write,
     /// What only a process of our own user on this machine may do: it names files.
+    #[serde(skip)]
+    #[value(skip)]
     Local,
 }
 
@@ -54,24 +72,53 @@ pub enum ActorKind {
 /// Who asks: an extension of every request that is let in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
-    /// For the audit: `local`, `loopback`, `token`, `anonymous`.
-    pub actor: &'static str,
+    /// For the audit: `local`, `loopback`, `token`, `anonymous`, or the name of a token that was given out.
+    pub actor: Arc<str>,
     /// What kind of actor.
     pub kind: ActorKind,
-    /// Whether it came by the control socket.
-    local: bool,
+    allowed: Allowed,
+}
+
+/// What a principal may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Allowed {
+    /// All: it came by the control socket.
+    All,
+    /// All but [`Scope::Local`].
+    Remote,
+    /// What its token says.
+    Token(Token),
 }
 
 impl Principal {
     /// Who comes by the control socket.
-    pub(super) const LOCAL: Self = Self { actor: "local", kind: ActorKind::Human, local: true };
-    const LOOPBACK: Self = Self { actor: "loopback", kind: ActorKind::Human, local: false };
-    const ANONYMOUS: Self = Self { actor: "anonymous", kind: ActorKind::System, local: false };
-    const TOKEN: Self = Self { actor: "token", kind: ActorKind::System, local: false };
+    pub(super) fn local() -> Self {
+        Self { actor: "local".into(), kind: ActorKind::Human, allowed: Allowed::All }
+    }
+
+    fn remote(actor: &str, kind: ActorKind) -> Self {
+        Self { actor: actor.into(), kind, allowed: Allowed::Remote }
+    }
+
+    fn of(token: Token) -> Self {
+        Self { actor: Arc::clone(&token.name), kind: ActorKind::System, allowed: Allowed::Token(token) }
+    }
 
     /// Whether it may do what needs `scope`.
     pub fn may(&self, scope: Scope) -> bool {
-        scope != Scope::Local || self.local
+        match &self.allowed {
+            Allowed::All => true,
+            Allowed::Remote => scope != Scope::Local,
+            Allowed::Token(token) => scope == Scope::Nothing || token.scopes.contains(&scope),
+        }
+    }
+
+    /// Whether it may send heartbeats of `agent`.
+    pub fn may_speak_for(&self, agent: &AgentId) -> bool {
+        match &self.allowed {
+            Allowed::Token(Token { agent: Some(bound), .. }) => bound == agent,
+            _ => true,
+        }
     }
 }
 
@@ -139,13 +186,14 @@ pub(super) enum Denied {
     Missing,
     /// Wrong ones.
     Wrong,
-    /// Nobody may do that from there.
-    Scope,
+    /// What it comes with does not allow that.
+    Scope(Scope),
 }
 
 /// [`Access`] made ready to compare with.
 pub(super) struct Rules {
     token: Option<[u8; 32]>,
+    tokens: Option<Arc<Tokens>>,
     protect_metrics: bool,
     external: Option<Url>,
 }
@@ -154,6 +202,7 @@ impl From<Access> for Rules {
     fn from(access: Access) -> Self {
         Self {
             token: access.token.map(|token| Sha256::digest(token.expose()).into()),
+            tokens: access.tokens,
             protect_metrics: access.protect_metrics,
             external: access.external_url.map(|url| url.expose().clone()),
         }
@@ -179,24 +228,31 @@ impl Rules {
             Scope::Metrics => !self.protect_metrics,
             _ => false,
         };
-        let principal = match &self.token {
-            None => {
+        let principal = match self.is_closed() {
+            false => {
                 let bare = matches!(scope, Scope::Nothing | Scope::Metrics) && !headers.contains_key(header::ORIGIN);
                 if !bare && !origin::authority(uri, headers).is_some_and(|host| origin::is_trusted(&host, external)) {
                     return Err(Denied::Host);
                 }
-                Principal::LOOPBACK
+                Principal::remote("loopback", ActorKind::Human)
             }
-            Some(_) if open => Principal::ANONYMOUS,
-            Some(token) => {
-                let given = credentials(headers).ok_or(Denied::Missing)?;
-                if !bool::from(Sha256::digest(given).ct_eq(token)) {
-                    return Err(Denied::Wrong);
-                }
-                Principal::TOKEN
-            }
+            true if open => Principal::remote("anonymous", ActorKind::System),
+            true => self.known(&credentials(headers).ok_or(Denied::Missing)?).ok_or(Denied::Wrong)?,
         };
-        if principal.may(scope) { Ok(principal) } else { Err(Denied::Scope) }
+        if principal.may(scope) { Ok(principal) } else { Err(Denied::Scope(scope)) }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.token.is_some() || self.tokens.as_ref().is_some_and(|tokens| tokens.any())
+    }
+
+    /// Whose credentials these are.
+    fn known(&self, given: &[u8]) -> Option<Principal> {
+        let is = |token: &[u8; 32]| bool::from(Sha256::digest(given).ct_eq(token));
+        if self.token.as_ref().is_some_and(is) {
+            return Some(Principal::remote("token", ActorKind::System));
+        }
+        self.tokens.as_ref()?.find(given).map(Principal::of)
     }
 }
 
@@ -220,7 +276,7 @@ fn credentials(headers: &HeaderMap) -> Option<Vec<u8>> {
 /// # Errors
 /// What is wrong, and what to do.
 pub fn may_listen(address: &SocketAddr, access: &Access, open: bool) -> Result<(), String> {
-    if address.ip().to_canonical().is_loopback() || access.token.is_some() || open {
+    if address.ip().to_canonical().is_loopback() || access.is_closed() || open {
         return Ok(());
     }
     Err(format!(

@@ -15,7 +15,7 @@ use prometheus::IntCounterVec;
 use tokio::time::Instant;
 use tower_service::Service;
 
-use super::access::{Access, Denied, Principal, Rules, only_reads, rule_for};
+use super::access::{Access, Denied, Principal, Rules, Scope, only_reads, rule_for};
 use super::limit::{Intake, Work};
 use super::refusal::Refusal;
 use super::scrape::ScrapeMeters;
@@ -57,7 +57,7 @@ impl Front {
             "Requests refused by what they lack: credentials missing or wrong, a foreign origin or host, a scope.",
             &["reason"],
         );
-        for denied in [Denied::Missing, Denied::Wrong, Denied::Origin, Denied::Host, Denied::Scope] {
+        for denied in [Denied::Missing, Denied::Wrong, Denied::Origin, Denied::Host, Denied::Scope(Scope::Write)] {
             failures.with_label_values(&[reason(denied)]).reset();
         }
         Self {
@@ -115,7 +115,7 @@ impl Front {
     ) -> Result<(Request<Body>, Option<super::limit::Permit>), Refusal> {
         let peer = request.extensions().get::<Peer>().copied();
         let principal = if peer == Some(Peer::Local) {
-            Principal::LOCAL
+            Principal::local()
         } else {
             match rules.admit(request.method(), request.uri(), request.headers()) {
                 Ok(principal) => principal,
@@ -138,7 +138,12 @@ impl Front {
             Denied::Host => {
                 (StatusCode::FORBIDDEN, "without a token, ask for 127.0.0.1, localhost or the host of external_url")
             }
-            Denied::Scope => (StatusCode::FORBIDDEN, "only the control socket in the data folder may do that"),
+            Denied::Scope(Scope::Local) => {
+                (StatusCode::FORBIDDEN, "only the control socket in the data folder may do that")
+            }
+            Denied::Scope(_) => {
+                (StatusCode::FORBIDDEN, "this token was not given out for that: see `tidewatch token list`")
+            }
             Denied::Missing => (StatusCode::UNAUTHORIZED, "a token is needed: Authorization: Bearer TOKEN"),
             Denied::Wrong => (StatusCode::UNAUTHORIZED, "the token is wrong"),
         };
@@ -193,7 +198,7 @@ fn reason(denied: Denied) -> &'static str {
         Denied::Host => "host",
         Denied::Missing => "missing",
         Denied::Wrong => "wrong",
-        Denied::Scope => "scope",
+        Denied::Scope(_) => "scope",
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use http::StatusCode;
@@ -16,6 +16,7 @@ use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::access::Principal;
 use super::limit::Intake;
 use super::refusal::Refusal;
 use super::{Api, agents, json};
@@ -29,6 +30,8 @@ const BATCH: u64 = 8 << 20;
 const MOST: usize = 10_000;
 /// After so many of a batch, others get their turn: about a millisecond.
 const STRETCH: usize = 500;
+/// What a token hears that is bound to another agent.
+const ANOTHER: &str = "this token is for another agent's heartbeats";
 /// A refused id is repeated up to so many characters.
 const ECHOED: usize = 128;
 
@@ -49,11 +52,15 @@ struct Taken {
 
 async fn heartbeat(
     State(api): State<Arc<Api>>,
+    Extension(principal): Extension<Principal>,
     path: Result<Path<String>, PathRejection>,
     intake: Intake,
     body: Body,
 ) -> Result<Response, Refusal> {
     let id = agents::named(path).inspect_err(|_| refuse(&api, Reason::Id, 1))?;
+    if !principal.may_speak_for(&id) {
+        return Err(Refusal::new(StatusCode::FORBIDDEN, ANOTHER));
+    }
     let (body, _permit) = intake.read(body, SINGLE).await?;
     let beat = Heartbeat::parse(&body).map_err(|error| {
         refuse(&api, Reason::Body, 1);
@@ -78,7 +85,12 @@ struct Rejected {
     reason: String,
 }
 
-async fn batch(State(api): State<Arc<Api>>, intake: Intake, body: Body) -> Result<Response, Refusal> {
+async fn batch(
+    State(api): State<Arc<Api>>,
+    Extension(principal): Extension<Principal>,
+    intake: Intake,
+    body: Body,
+) -> Result<Response, Refusal> {
     let (body, _permit) = intake.read(body, BATCH).await?;
     let items: Items<'_> = serde_json::from_slice(&body).map_err(|error| {
         refuse(&api, Reason::Body, 1);
@@ -89,7 +101,9 @@ async fn batch(State(api): State<Arc<Api>>, intake: Intake, body: Body) -> Resul
     let mut outcome = Outcome::default();
     for (index, item) in items.0.into_iter().enumerate() {
         let named: Named<'_> = serde_json::from_str(item.get()).unwrap_or_default();
-        let taken = read(&api, named.agent_id.as_deref(), item).and_then(|(id, beat)| take(&api, &id, beat, now));
+        let taken = read(&api, named.agent_id.as_deref(), item).and_then(|(id, beat)| {
+            if principal.may_speak_for(&id) { take(&api, &id, beat, now) } else { Err(ANOTHER.into()) }
+        });
         match taken {
             Ok(()) => outcome.accepted += 1,
             Err(reason) => {

@@ -21,6 +21,7 @@ mod scrape;
 pub mod server;
 mod stream;
 mod throttle;
+pub mod tokens;
 pub mod webhook;
 
 pub use front::Front;

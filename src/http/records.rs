@@ -136,7 +136,7 @@ async fn replay(
 ) -> Result<Response, Refusal> {
     let (Path(id), store) = (id?, store(&api)?);
     let (note, _permit) = note(&intake, body).await?;
-    changed(id, store.replay(id, principal.actor, &note).await)
+    changed(id, store.replay(id, &principal.actor, &note).await)
 }
 
 async fn discard(
@@ -148,7 +148,7 @@ async fn discard(
 ) -> Result<Response, Refusal> {
     let (Path(id), store) = (id?, store(&api)?);
     let (note, _permit) = note(&intake, body).await?;
-    changed(id, store.discard(id, principal.actor, &note).await)
+    changed(id, store.discard(id, &principal.actor, &note).await)
 }
 
 /// Paths and methods that nobody serves.

@@ -9,12 +9,12 @@ use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use http::{StatusCode, header};
 use prometheus::{HistogramVec, IntCounterVec};
-use serde_json::json;
+use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Api;
+use super::json;
 use super::limit::{BodyError, Intake};
 use super::refusal::Refusal;
 use crate::alert::splitter::Broken;
@@ -73,6 +73,15 @@ impl Gate {
     }
 }
 
+/// What a post is answered with.
+#[derive(Serialize)]
+struct Taken {
+    status: &'static str,
+    accepted: u64,
+    duplicates: u64,
+    counts: Counts,
+}
+
 fn results(counts: &Counts) -> [(&'static str, u64); 7] {
     [
         ("opened", counts.opened),
@@ -99,8 +108,7 @@ async fn answer(api: &Arc<Api>, intake: &Intake, query: Option<&str>, body: Body
     let response = match take(api, intake, &source, body, watchdogs).await {
         Ok(counts) => {
             let accepted = counts.received - counts.repeated - counts.quarantined - counts.truncated;
-            let body = json!({ "status": "ok", "accepted": accepted, "duplicates": counts.repeated, "counts": counts });
-            (StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+            json::answer(&Taken { status: "ok", accepted, duplicates: counts.repeated, counts }).into_response()
         }
         Err(refusal) => refusal.into_response(),
     };
@@ -154,7 +162,7 @@ async fn keep(api: &Api, store: &dyn Store, source: &str, mut post: Post, watchd
         store.watchdog(source).await?;
     }
     let counts = store.accept(post, policy).await?.counts;
-    for (result, count) in results(&counts) {
+    for (result, count) in results(&counts).into_iter().filter(|(_, count)| *count > 0) {
         api.gate.alerts.with_label_values(&[result]).inc_by(count);
     }
     if counts.truncated > 0 {

@@ -3,33 +3,52 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 use super::desc::is_label_name;
 use super::text::{append_escaped, append_value};
 use super::{Desc, Dropped, Histogram, Kind, Reason, Summary};
 
-/// The samples of one collector's run, a family at a time, in the order in which families were first pushed. Lines are
-/// written as they are pushed: nothing is kept per sample.
+/// The samples of one collector's run, by families in the order in which they were first pushed. Lines are written as
+/// they are pushed, all into one buffer.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     families: Vec<Family>,
-    by_name: HashMap<Cow<'static, str>, usize>,
+    by_name: HashMap<Cow<'static, str>, usize, RandomState>,
     last: usize,
-    /// Labels that every sample carries, as they are written, and their names.
+    lines: Lines,
+}
+
+/// Room for the first dozen lines: growing to that byte by byte costs more than the lines do.
+const ROOM: usize = 1_024;
+
+/// The lines of plain samples, the same in both formats, as they were pushed.
+#[derive(Clone, Debug, Default)]
+struct Lines {
+    bytes: Vec<u8>,
+    all: Vec<Line>,
+    /// Labels that every sample carries, as they are written, and their names; mostly none.
     constant: Vec<u8>,
-    taken: &'static [&'static str],
+    taken: Vec<&'static str>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    start: usize,
+    /// The hash of its labels: where two of a family are equal, a series may have been pushed twice.
+    hash: u64,
+    /// The family's next line, which is a later one; 0 if there is none.
+    next: usize,
 }
 
 /// One family's samples.
 #[derive(Clone, Debug)]
 pub(super) struct Family {
     pub(super) desc: Desc,
-    /// The labels that every sample of the batch carries, as they are written; mostly none. Their names.
-    constant: Vec<u8>,
-    taken: &'static [&'static str],
-    /// The lines of plain samples, the same in both formats.
-    pub(super) lines: Vec<u8>,
-    /// A hash of each line's labels: where two are equal, a series may have been pushed twice.
-    pub(super) hashes: Vec<u64>,
+    /// Plain samples: how many, and the first and the last one's places.
+    plain: usize,
+    first: usize,
+    last: usize,
     /// Histograms and summaries with their labels as they are written, without braces.
     pub(super) distributions: Vec<(Vec<u8>, Distribution)>,
     /// A value is negative or NaN, which OpenMetrics forbids in a counter.
@@ -46,7 +65,6 @@ pub(super) enum Distribution {
 
 /// The label that tells several targets of a kind apart.
 const INSTANCE: &str = "instance";
-const JOB: &str = "job";
 
 impl Batch {
     /// An empty batch.
@@ -56,28 +74,28 @@ impl Batch {
 
     /// An empty batch, each of whose samples will carry `instance` with this value: one of several targets of a kind.
     pub fn of_instance(instance: &str) -> Self {
-        let mut constant = Vec::new();
-        append_labels(&mut constant, std::iter::once((INSTANCE, instance)));
-        Self { constant, taken: &[INSTANCE], ..Self::default() }
+        Self::of_labels(&[(INSTANCE, instance)])
     }
 
-    /// An empty batch, each of whose samples will carry `job` and `instance`: a target that no scrape job names.
-    pub fn of_target(job: &str, instance: &str) -> Self {
-        let mut constant = Vec::new();
-        append_labels(&mut constant, [(JOB, job), (INSTANCE, instance)].into_iter());
-        Self { constant, taken: &[JOB, INSTANCE], ..Self::default() }
+    /// An empty batch, each of whose samples will carry these labels.
+    pub fn of_labels(labels: &[(&'static str, &str)]) -> Self {
+        let mut batch = Self::new();
+        batch.lines.taken = labels.iter().map(|(name, _)| *name).collect();
+        append_labels(&mut batch.lines.constant, labels.iter().copied());
+        batch
     }
 
     /// Adds one sample. `labels` are the values of `desc.labels`, in their order; an empty value is written as such.
     pub fn push(&mut self, desc: &Desc, labels: &[&str], value: f64) {
-        self.family(desc).push(desc.kind, pairs(desc, labels), value);
+        let (family, lines) = self.family(desc);
+        family.push(lines, desc.kind, pairs(desc, labels), value);
     }
 
     /// Adds one sample whose label names the source tells; a name that no scraper reads costs the sample.
     pub fn push_labelled(&mut self, desc: &Desc, labels: &[(&str, &str)], value: f64) {
-        let family = self.family(desc);
-        if family.takes(labels) {
-            family.push(desc.kind, labels.iter().copied(), value);
+        let (family, lines) = self.family(desc);
+        if lines.take(labels) {
+            family.push(lines, desc.kind, labels.iter().copied(), value);
         } else {
             family.refused += 1;
         }
@@ -85,14 +103,15 @@ impl Batch {
 
     /// Adds one histogram; one whose bounds or counts are out of order is refused.
     pub fn push_histogram(&mut self, desc: &Desc, labels: &[&str], value: &Histogram) {
-        self.family(desc).push_distribution(pairs(desc, labels), Distribution::Histogram(value.clone()));
+        let (family, lines) = self.family(desc);
+        family.push_distribution(lines, pairs(desc, labels), Distribution::Histogram(value.clone()));
     }
 
     /// Adds one histogram whose label names the source tells.
     pub fn push_histogram_labelled(&mut self, desc: &Desc, labels: &[(&str, &str)], value: Histogram) {
-        let family = self.family(desc);
-        if family.takes(labels) {
-            family.push_distribution(labels.iter().copied(), Distribution::Histogram(value));
+        let (family, lines) = self.family(desc);
+        if lines.take(labels) {
+            family.push_distribution(lines, labels.iter().copied(), Distribution::Histogram(value));
         } else {
             family.refused += 1;
         }
@@ -100,7 +119,36 @@ impl Batch {
 
     /// Adds one summary; one whose quantiles are out of order is refused.
     pub fn push_summary(&mut self, desc: &Desc, labels: &[&str], value: &Summary) {
-        self.family(desc).push_distribution(pairs(desc, labels), Distribution::Summary(value.clone()));
+        let (family, lines) = self.family(desc);
+        family.push_distribution(lines, pairs(desc, labels), Distribution::Summary(value.clone()));
+    }
+
+    /// Adds another batch's families, which must be others than its own: one of the same name is left out.
+    pub fn append(&mut self, other: Self) {
+        let (place, start) = (self.lines.all.len(), self.lines.bytes.len());
+        self.lines.bytes.extend_from_slice(&other.lines.bytes);
+        let moved = |line: Line| Line {
+            start: line.start + start,
+            next: if line.next > 0 { line.next + place } else { 0 },
+            ..line
+        };
+        self.lines.all.extend(other.lines.all.into_iter().map(moved));
+        for family in other.families {
+            if !self.by_name.contains_key(&family.desc.name) {
+                self.by_name.insert(family.desc.name.clone(), self.families.len());
+                self.families.push(Family { first: family.first + place, last: family.last + place, ..family });
+            }
+        }
+    }
+
+    /// Adds one summary whose label names the source tells.
+    pub fn push_summary_labelled(&mut self, desc: &Desc, labels: &[(&str, &str)], value: Summary) {
+        let (family, lines) = self.family(desc);
+        if lines.take(labels) {
+            family.push_distribution(lines, labels.iter().copied(), Distribution::Summary(value));
+        } else {
+            family.refused += 1;
+        }
     }
 
     /// How many series it holds.
@@ -130,64 +178,119 @@ impl Batch {
         &self.families
     }
 
+    /// The hashes of a family's lines.
+    pub(super) fn hashes(&self, family: &Family) -> impl Iterator<Item = u64> {
+        self.lines.of(family).map(|at| self.lines.all[at].hash)
+    }
+
+    /// The lines of a family; those that were pushed in a row as one.
+    pub(super) fn lines(&self, family: &Family) -> impl Iterator<Item = &[u8]> {
+        let mut places = self.lines.of(family).peekable();
+        std::iter::from_fn(move || {
+            let first = places.next()?;
+            let mut last = first;
+            while let Some(next) = places.next_if(|next| *next == last + 1) {
+                last = next;
+            }
+            Some(self.lines.bytes(first, last))
+        })
+    }
+
     /// The family of `desc`. Collectors push a family's samples in a row, or the same few families for each row of a
     /// table: the last one and its successor come before the map.
-    fn family(&mut self, desc: &Desc) -> &mut Family {
+    fn family(&mut self, desc: &Desc) -> (&mut Family, &mut Lines) {
         let named = |at: &usize| self.families.get(*at).is_some_and(|family| family.desc.name == desc.name);
         let near = Some(self.last).filter(named).or(Some(self.last + 1).filter(named));
         let at = near.or_else(|| self.by_name.get(desc.name.as_ref()).copied()).unwrap_or_else(|| {
+            if self.families.is_empty() {
+                self.lines.bytes.reserve(ROOM);
+            }
             self.by_name.insert(desc.name.clone(), self.families.len());
-            self.families.push(Family::new(desc.clone(), self.constant.clone(), self.taken));
+            self.families.push(Family::new(desc.clone()));
             self.families.len() - 1
         });
         self.last = at;
-        &mut self.families[at]
+        (&mut self.families[at], &mut self.lines)
+    }
+}
+
+impl Lines {
+    /// Whether these are labels that every scraper reads, and none of them is there already.
+    fn take(&self, labels: &[(&str, &str)]) -> bool {
+        are_names(labels) && labels.iter().all(|(name, _)| !self.taken.contains(name))
+    }
+
+    /// The places of a family's lines.
+    fn of(&self, family: &Family) -> impl Iterator<Item = usize> {
+        let first = (family.plain > 0).then_some(family.first);
+        std::iter::successors(first, |at| Some(self.all[*at].next).filter(|next| *next > 0))
+    }
+
+    /// From one line to another, which is the same or a later one.
+    fn bytes(&self, first: usize, last: usize) -> &[u8] {
+        let end = self.all.get(last + 1).map_or(self.bytes.len(), |next| next.start);
+        &self.bytes[self.all[first].start..end]
     }
 }
 
 impl Family {
-    fn new(desc: Desc, constant: Vec<u8>, taken: &'static [&'static str]) -> Self {
-        let (lines, hashes, distributions) = (Vec::new(), Vec::new(), Vec::new());
-        Self { desc, constant, taken, lines, hashes, distributions, not_counting: false, refused: 0 }
-    }
-
-    fn takes(&self, labels: &[(&str, &str)]) -> bool {
-        are_names(labels) && labels.iter().all(|(name, _)| !self.taken.contains(name))
+    fn new(desc: Desc) -> Self {
+        Self { desc, plain: 0, first: 0, last: 0, distributions: Vec::new(), not_counting: false, refused: 0 }
     }
 
     pub(super) fn series(&self) -> usize {
-        self.hashes.len() + self.distributions.iter().map(|(_, distribution)| distribution.series()).sum::<usize>()
+        self.plain + self.distributions.iter().map(|(_, distribution)| distribution.series()).sum::<usize>()
     }
 
-    fn push<'a>(&mut self, kind: Kind, labels: impl Iterator<Item = (&'a str, &'a str)>, value: f64) {
+    fn push<'a>(
+        &mut self,
+        lines: &mut Lines,
+        kind: Kind,
+        labels: impl Iterator<Item = (&'a str, &'a str)>,
+        value: f64,
+    ) {
         if kind != self.desc.kind || matches!(kind, Kind::Histogram | Kind::Summary) {
             self.refused += 1;
             return;
         }
-        self.lines.extend_from_slice(self.desc.name.as_bytes());
-        let open = self.lines.len();
-        self.lines.push(b'{');
-        self.lines.extend_from_slice(&self.constant);
-        append_labels(&mut self.lines, labels);
-        if self.lines.len() == open + 1 {
-            self.lines.truncate(open);
+        let (place, start, bytes) = (lines.all.len(), lines.bytes.len(), &mut lines.bytes);
+        bytes.extend_from_slice(self.desc.name.as_bytes());
+        let open = bytes.len();
+        bytes.push(b'{');
+        bytes.extend_from_slice(&lines.constant);
+        append_labels(bytes, labels);
+        if bytes.len() == open + 1 {
+            bytes.truncate(open);
         } else {
-            self.lines.push(b'}');
+            bytes.push(b'}');
         }
-        self.hashes.push(hash(&self.lines[open..]));
-        self.lines.push(b' ');
-        append_value(&mut self.lines, value);
-        self.lines.push(b'\n');
+        let hash = hash(&bytes[open..]);
+        bytes.push(b' ');
+        append_value(bytes, value);
+        bytes.push(b'\n');
+        lines.all.push(Line { start, hash, next: 0 });
+        if self.plain == 0 {
+            self.first = place;
+        } else {
+            lines.all[self.last].next = place;
+        }
+        self.last = place;
+        self.plain += 1;
         self.not_counting |= value.is_nan() || value < 0.0;
     }
 
-    fn push_distribution<'a>(&mut self, labels: impl Iterator<Item = (&'a str, &'a str)>, value: Distribution) {
+    fn push_distribution<'a>(
+        &mut self,
+        lines: &Lines,
+        labels: impl Iterator<Item = (&'a str, &'a str)>,
+        value: Distribution,
+    ) {
         let sound = match &value {
             Distribution::Histogram(histogram) => self.desc.kind == Kind::Histogram && histogram.is_sound(),
             Distribution::Summary(summary) => self.desc.kind == Kind::Summary && summary.is_sound(),
         };
         if sound {
-            let mut written = self.constant.clone();
+            let mut written = lines.constant.clone();
             append_labels(&mut written, labels);
             self.distributions.push((written, value));
         } else {

@@ -4,7 +4,7 @@ use flate2::{Compress, Compression, FlushCompress, Status};
 
 use super::batch::Distribution;
 use super::merge::{Merged, merge};
-use super::text::{append, append_escaped, append_help, append_integer, append_value, go_float, open_float};
+use super::text::{append_all, append_escaped, append_help, append_integer, append_value, go_float, open_float};
 use super::{Batch, Dropped, Kind};
 
 pub use super::format::{Format, accepts_gzip};
@@ -20,9 +20,7 @@ pub fn write(batches: &[&Batch], format: Format, out: &mut Vec<u8>) -> Vec<Dropp
     let (families, dropped) = merge(batches);
     for family in &families {
         write_header(family, format, out);
-        for lines in &family.lines {
-            out.extend_from_slice(lines);
-        }
+        family.lines.write(out);
         for (labels, distribution) in &family.distributions {
             Writer { name: &family.desc.name, labels, format, out }.write(distribution);
         }
@@ -72,7 +70,7 @@ fn write_header(family: &Merged<'_>, format: Format, out: &mut Vec<u8>) {
         (Kind::Unknown, _) => (family.desc.name.as_ref(), "untyped"),
     };
     if !family.desc.help.is_empty() {
-        append(out, format_args!("# HELP {name} "));
+        append_all(out, ["# HELP ", name, " "]);
         if open {
             append_escaped(out, &family.desc.help);
         } else {
@@ -80,7 +78,7 @@ fn write_header(family: &Merged<'_>, format: Format, out: &mut Vec<u8>) {
         }
         out.push(b'\n');
     }
-    append(out, format_args!("# TYPE {name} {kind}\n"));
+    append_all(out, ["# TYPE ", name, " ", kind, "\n"]);
 }
 
 /// Writes the series of one histogram or summary.
@@ -135,7 +133,7 @@ impl Writer<'_> {
     }
 
     fn write_name(&mut self, suffix: &str, bound: Option<(&str, f64)>) {
-        append(self.out, format_args!("{}{suffix}", self.name));
+        append_all(self.out, [self.name, suffix]);
         if bound.is_none() && self.labels.is_empty() {
             return;
         }
@@ -144,7 +142,7 @@ impl Writer<'_> {
         if let Some((label, bound)) = bound {
             let bound = if self.format == Format::Text { go_float(bound) } else { open_float(bound) };
             let comma = if self.labels.is_empty() { "" } else { "," };
-            append(self.out, format_args!("{comma}{label}=\"{bound}\""));
+            append_all(self.out, [comma, label, "=\"", &bound, "\""]);
         }
         self.out.push(b'}');
     }
@@ -316,6 +314,20 @@ seconds_count{way="in"} 3
                 "a counter"
             ]
         );
+        assert_eq!(left_out, []);
+    }
+
+    #[test]
+    fn a_counter_whose_creation_time_has_anothers_name_is_unknown_in_openmetrics() {
+        let counter = |name: &str| Desc::named(Kind::Counter, name.into(), String::new(), &[]);
+        let mut batch = Batch::new();
+        batch.push(&counter("a_total"), &[], 1.0);
+        batch.push(&Desc::gauge("a_created", "", &[]), &[], 1.0);
+        batch.push(&counter("b_total"), &[], 1.0);
+        batch.push(&counter("b_created_total"), &[], 1.0);
+        let (text, left_out) = written(&[&batch], Format::OpenMetrics);
+        let types: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+        assert_eq!(types, ["a_total unknown", "a_created gauge", "b counter", "b_created_total unknown"]);
         assert_eq!(left_out, []);
     }
 

@@ -14,7 +14,7 @@ pub struct Histogram {
 /// Quantiles as another program computed them, with the sum and the count.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Summary {
-    /// Pairs of a quantile (0 to 1, ascending) and its value.
+    /// Pairs of a quantile (0 to 1, or to 100 where the program counts percentiles; ascending) and its value.
     pub quantiles: Vec<(f64, f64)>,
     /// The sum of all observed values.
     pub sum: f64,
@@ -33,9 +33,10 @@ impl Histogram {
 }
 
 impl Summary {
-    /// Whether it is one: quantiles from 0 to 1, ascending.
+    /// Whether it is one: quantiles from 0 to 1 or to 100, ascending. Names bind: Redis' are `50`, `99`, `99.9`, and
+    /// Prometheus takes them.
     pub(super) fn is_sound(&self) -> bool {
-        self.quantiles.iter().all(|(quantile, _)| (0.0..=1.0).contains(quantile))
+        self.quantiles.iter().all(|(quantile, _)| (0.0..=100.0).contains(quantile))
             && self.quantiles.is_sorted_by(|a, b| a.0 < b.0)
     }
 }

@@ -5,11 +5,14 @@
 
 mod batch;
 mod desc;
+mod distribution;
 mod dropped;
 pub mod expose;
 mod format;
 mod histogram;
+mod labels;
 mod merge;
+pub mod parse;
 mod text;
 
 pub use batch::Batch;

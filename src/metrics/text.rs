@@ -3,9 +3,16 @@
 use std::fmt;
 use std::io::Write as _;
 
+/// Appends several texts.
+pub(super) fn append_all<const N: usize>(out: &mut Vec<u8>, texts: [&str; N]) {
+    for text in texts {
+        out.extend_from_slice(text.as_bytes());
+    }
+}
+
 /// Appends formatted text.
 #[expect(clippy::expect_used, reason = "writing to memory cannot fail")]
-pub(super) fn append(out: &mut Vec<u8>, text: fmt::Arguments<'_>) {
+fn append(out: &mut Vec<u8>, text: fmt::Arguments<'_>) {
     out.write_fmt(text).expect("memory takes everything");
 }
 

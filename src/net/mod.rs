@@ -2,6 +2,5 @@
 
 pub mod client;
 pub mod dial;
-pub mod handshake;
 mod pinned;
 pub mod tls;

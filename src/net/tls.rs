@@ -1,5 +1,6 @@
 //! Whom we trust, and as whom we come. The provider of the cryptography is named here and nowhere else.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,8 +14,15 @@ use rustls::{
     SupportedProtocolVersion, version,
 };
 use serde::Deserialize;
+use sha2::{Digest, Sha256, Sha384, Sha512};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsConnector;
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::pinned::Pinned;
+
+/// A connection under TLS, our side of it.
+pub type Stream<S> = tokio_rustls::client::TlsStream<S>;
 
 /// How much of the other side's certificate is checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -121,6 +129,36 @@ fn verifier(file: Option<&Path>, provider: &Arc<CryptoProvider>) -> Result<Arc<d
         None => usual,
         Some(file) => Arc::new(Pinned { usual, trusted: certificates(file)? }),
     })
+}
+
+/// Shakes hands with `host`, a name or an address, over a stream that is open.
+///
+/// # Errors
+/// The other side is not trusted, refuses, or goes away.
+pub async fn connect<S>(config: Arc<ClientConfig>, host: &str, stream: S) -> io::Result<Stream<S>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let name = ServerName::try_from(host.to_owned())
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "the host is no name that TLS knows"))?;
+    TlsConnector::from(config).connect(name, stream).await
+}
+
+/// What binds a login to this connection: `tls-server-end-point` of RFC 5929, the hash of the other side's certificate
+/// by the algorithm of its signature; `None` where that names no single one.
+pub fn server_end_point<S>(stream: &Stream<S>) -> Option<Vec<u8>> {
+    let (_, session) = stream.get_ref();
+    let certificate = session.peer_certificates()?.first()?;
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    match parsed.signature_algorithm.algorithm.to_id_string().as_str() {
+        // RSA and ECDSA with SHA-256; MD5 and SHA-1 count as it.
+        "1.2.840.113549.1.1.11" | "1.2.840.10045.4.3.2" | "1.2.840.113549.1.1.4" | "1.2.840.113549.1.1.5" => {
+            Some(Sha256::digest(certificate).to_vec())
+        }
+        "1.2.840.113549.1.1.12" | "1.2.840.10045.4.3.3" => Some(Sha384::digest(certificate).to_vec()),
+        "1.2.840.113549.1.1.13" | "1.2.840.10045.4.3.4" => Some(Sha512::digest(certificate).to_vec()),
+        _ => None,
+    }
 }
 
 /// The authorities in a file, or the system's, of which bad ones are skipped.

@@ -24,6 +24,7 @@ mod credential;
 pub mod deliver;
 pub mod render;
 mod reply;
+mod standing;
 pub mod templates;
 mod trial;
 mod wire;
@@ -200,8 +201,10 @@ macro_rules! notifiers {
 
 notifiers! {
     console => console::Console,
+    discord => discord::Discord,
     email => email::Email,
     file => file::File,
+    pagerduty => pagerduty::PagerDuty,
     slack => slack::Slack,
     webhook => webhook::Webhook,
 }

@@ -88,6 +88,13 @@ pub struct Member {
 }
 
 impl Message {
+    /// Whether people are called, not only told.
+    pub(crate) fn calls(&self) -> bool {
+        self.severity == Some(Severity::Critical)
+            && self.ended.is_none()
+            && matches!(self.kind, Kind::Opened | Kind::Risen | Kind::Reopened)
+    }
+
     /// All that matters, on one line without any markup: what a phone shows before anything is opened, and what is
     /// sent when a template fails.
     pub fn head(&self) -> String {

@@ -11,12 +11,12 @@ use bytes::Bytes;
 use http::{Request, Uri, header};
 use serde::{Deserialize, Serialize};
 
-use crate::alert::{Incident, Kind, Severity};
 use crate::config::{Environment, HttpUrl, Problem, Problems, Secret, Span};
 use crate::net::client::{Answer, Client};
 use crate::store::Delivery;
 
-use super::render::{Message, Renderer};
+use super::render::Renderer;
+use super::standing::Standing;
 use super::templates::Templates;
 use super::{Anchor, Declare, Deps, Limits, Notifier, Retry, SendError, credential, reply};
 
@@ -78,14 +78,11 @@ enum Way {
     Bot { api: String, token: Secret, channel: String },
 }
 
-/// Where the bot's first message about a subject stands, and what it told people: whoever reads it later knows whether
-/// they must be told anew, also when messages between were superseded.
+/// A message in Slack.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Standing {
+struct Place {
     channel: String,
     ts: String,
-    severity: Severity,
-    open: bool,
 }
 
 /// What of an answer of the Web API matters.
@@ -123,7 +120,7 @@ impl Slack {
     /// What a delivery becomes, before it is known where it goes.
     pub fn payload(&self, delivery: &Delivery) -> Payload {
         let message = self.renderer.message(delivery);
-        let mentions = if calls(&message) { self.mentions.as_slice() } else { &[] };
+        let mentions = if message.calls() { self.mentions.as_slice() } else { &[] };
         blocks::payload(&self.templates, message, mentions, delivery)
     }
 
@@ -155,15 +152,16 @@ impl Slack {
             call("chat.postMessage", &payload).await?;
             return Ok(None);
         };
-        if let Some(old) = delivery.anchor.as_deref().and_then(|anchor| serde_json::from_str::<Standing>(anchor).ok()) {
+        if let Some(old) = Standing::<Place>::read(delivery.anchor.as_deref()) {
             // The edit comes first: repeated after a failure it changes nothing, a second answer would ping again.
-            let edit = Payload { channel: Some(old.channel.clone()), ts: Some(old.ts.clone()), ..payload.clone() };
+            let edit =
+                Payload { channel: Some(old.place.channel.clone()), ts: Some(old.place.ts.clone()), ..payload.clone() };
             match call("chat.update", &edit).await {
                 Ok(_) => {
                     if old.must_tell_again(incident, delivery.kind) {
                         let answer = Payload {
-                            channel: Some(old.channel.clone()),
-                            thread_ts: Some(old.ts.clone()),
+                            channel: Some(old.place.channel.clone()),
+                            thread_ts: Some(old.place.ts.clone()),
                             reply_broadcast: Some(true),
                             ..payload
                         };
@@ -177,9 +175,7 @@ impl Slack {
         }
         let reply = call("chat.postMessage", &payload).await?;
         let channel = if reply.channel.is_empty() { channel.to_owned() } else { reply.channel };
-        let standing =
-            Standing { channel, ts: reply.ts, severity: incident.severity, open: incident.resolved_at.is_none() };
-        Ok(standing.written())
+        Ok(Standing::new(Place { channel, ts: reply.ts }, incident).written())
     }
 
     async fn call(&self, api: &str, token: &Secret, method: &str, payload: &Payload) -> Result<Reply, CallError> {
@@ -187,31 +183,6 @@ impl Slack {
             .header(header::AUTHORIZATION, format!("Bearer {}", token.expose()));
         let answer = self.exchange(request, payload).await.map_err(CallError::Failed)?;
         errors::api(&answer, self.renderer.now())
-    }
-}
-
-/// Whether people are called, not only told.
-fn calls(message: &Message) -> bool {
-    message.severity == Some(Severity::Critical)
-        && message.ended.is_none()
-        && matches!(message.kind, Kind::Opened | Kind::Risen | Kind::Reopened)
-}
-
-impl Standing {
-    fn must_tell_again(&self, incident: &Incident, kind: Kind) -> bool {
-        let open = incident.resolved_at.is_none();
-        let news = matches!(kind, Kind::Risen | Kind::Reopened) || incident.severity > self.severity || !self.open;
-        open && news
-    }
-
-    fn now(mut self, incident: &Incident) -> Option<Anchor> {
-        self.severity = incident.severity;
-        self.open = incident.resolved_at.is_none();
-        self.written()
-    }
-
-    fn written(&self) -> Option<Anchor> {
-        serde_json::to_string(self).ok()
     }
 }
 

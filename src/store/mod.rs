@@ -211,7 +211,8 @@ pub struct Condition {
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Decides what follows from a post and keeps all of it. When it returns, each alert is committed and fsynced
-    /// together with its own episode and due messages.
+    /// together with its own episode and due messages. What repeats all of them changes nothing but counts, which are
+    /// kept within a second.
     async fn accept(&self, post: Post, policy: Arc<Policy>) -> Result<Receipt, StoreError>;
 
     /// Keeps a body, or a part of one, that could not be understood.

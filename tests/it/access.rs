@@ -25,7 +25,7 @@ async fn open(external_url: Option<&str>) -> Site {
 
 async fn guarded(protect_metrics: bool) -> Site {
     let token = Some(Secret::new("correct horse"));
-    Site::start(Setup { access: Access { token, protect_metrics, external_url: None }, ..Setup::default() }).await
+    Site::start(Setup { access: Access { token, protect_metrics, ..Access::default() }, ..Setup::default() }).await
 }
 
 #[tokio::test]

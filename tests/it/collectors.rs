@@ -21,7 +21,7 @@ fn deps() -> Deps {
 }
 
 /// Those that are built only where a target is named.
-const NEEDS_TARGETS: &[&str] = &["probes"];
+const NEEDS_TARGETS: &[&str] = &["postgres", "probes", "redis"];
 
 /// Whether a family is described: by its name, or by a pattern with one `*`.
 fn described(descs: &[&Desc], name: &str, kind: &str) -> bool {
@@ -63,7 +63,10 @@ fn faults(name: &str, parts: &[&str], descs: &[&Desc], out: &Output) -> Vec<Stri
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_does_only_what_it_declares_and_nothing_twice() {
-    let entries = collect::build(&Config::default(), &deps());
+    let mut config = Config::default();
+    // Whatever runs on this machine: nobody listens there.
+    config.containers.socket = Some("/nowhere/docker.sock".into());
+    let entries = collect::build(&config, &deps());
     let built: BTreeSet<_> = entries.iter().map(|entry| entry.name).collect();
     for (name, _) in NAMES {
         assert_ne!(built.contains(name), NEEDS_TARGETS.contains(name), "{name}: all are on by default that can be");

@@ -17,8 +17,15 @@ const LAYERS: &[&[&str]] = &[
 ];
 
 /// Crates that one module alone may name.
-const OWNERS: &[(&str, &str)] =
-    &[("rusqlite", "store"), ("axum", "http"), ("lettre", "notify/email.rs"), ("tokio_rustls", "net")];
+const OWNERS: &[(&str, &str)] = &[
+    ("rusqlite", "store"),
+    ("axum", "http"),
+    ("lettre", "notify/email.rs"),
+    ("tokio_rustls", "net"),
+    ("bollard", "collect/containers"),
+    ("tokio_postgres", "collect/postgres"),
+    ("::redis", "collect/redis"),
+];
 
 /// Modules that know neither tokio nor files nor sockets.
 const PURE: &[&str] = &["metrics", "alert", "agents", "facts"];

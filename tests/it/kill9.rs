@@ -87,7 +87,7 @@ async fn answered_before_the_kill(program: &mut Program, round: usize) -> Vec<us
 async fn repeated(port: u16, round: usize, number: usize) {
     let body = body(round, number);
     let taken = async || ask(port, "POST", "/webhook/alerts", &body).await.filter(|reply| reply.status == 200);
-    eventually("the post is taken", SOON * 6, taken).await;
+    eventually("the post is taken", SOON, taken).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

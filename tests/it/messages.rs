@@ -6,14 +6,17 @@ use serde_json::Value;
 use tidewatch::alert::{Incident, Kind, Severity};
 use tidewatch::config::Document;
 use tidewatch::notify::console::Console;
+use tidewatch::notify::discord::Discord;
 use tidewatch::notify::email::Email;
 use tidewatch::notify::file::File;
+use tidewatch::notify::pagerduty::PagerDuty;
 use tidewatch::notify::render::Renderer;
 use tidewatch::notify::slack::Slack;
 use tidewatch::notify::{Declare, Deps, Notifier};
 use tidewatch::store::Delivery;
 
 use crate::support::deliveries::{at, delivery, deps, episode, incident, notice, opened};
+use crate::support::http_stub::{HttpStub, Reply};
 
 /// Builds a notifier from its section.
 fn built<N: Declare>(section: &str, deps: &Deps) -> N {
@@ -34,7 +37,15 @@ async fn forms(deps: &Deps, delivery: &Delivery) -> Vec<(&'static str, String)> 
     let file: File = built(&format!("path = '{}'", path.display()), deps);
     file.send(delivery).await.unwrap();
     let line = std::fs::read_to_string(&path).unwrap();
+    let stub = HttpStub::start(|_| Reply::status(200, "{}")).await;
+    let discord: Discord = built(&format!("webhook_url = '{}'", stub.url("/api/webhooks/1/x")), deps);
+    discord.send(delivery).await.unwrap();
+    let pagerduty: PagerDuty = built(&format!("routing_key = 'key'\napi_url = '{}'", stub.url("")), deps);
+    pagerduty.send(delivery).await.unwrap();
+    let bodies: Vec<Value> = stub.asked().iter().map(|asked| serde_json::from_slice(&asked.body).unwrap()).collect();
     vec![
+        ("discord.json", pretty(bodies[0].clone())),
+        ("pagerduty.json", pretty(bodies[1].clone())),
         ("console.txt", console.block(delivery)),
         ("slack.json", pretty(serde_json::to_value(slack.payload(delivery)).unwrap())),
         ("mail.txt", format!("Subject: {}\n\n{}\n", letter.subject, letter.text)),
@@ -176,6 +187,30 @@ async fn hostile_text_in_every_field_becomes_no_markup() {
                             || token == "https://evil.test/autolink|https://evil.test/autolink";
                         assert!(ours, "{what:?} became <{token}>");
                     }
+                }
+                "discord.json" => {
+                    let message: Value = serde_json::from_str(&text).unwrap();
+                    assert_eq!(message["allowed_mentions"]["parse"].as_array().unwrap().len(), 0);
+                    let embed = &message["embeds"][0];
+                    let words = |value: &Value| value.as_str().unwrap().to_owned();
+                    let shown = [words(&message["content"]), words(&embed["title"]), words(&embed["description"])];
+                    for (text, most) in shown.iter().zip([2_000, 256, 4_096]) {
+                        assert!(text.chars().count() <= most, "{what:?}: {}", text.chars().count());
+                        let ours = text.replace("**Runbook:** <https://evil.test/autolink>", "");
+                        let mut bare = ours.replace("**Next:**", "").replace("**Runbook:** <https://wiki.example/", "");
+                        bare = bare.replace("\\\\", "");
+                        let markup = bare.char_indices().find(|(at, c)| {
+                            let marks = matches!(c, '<' | '[' | '`' | '*') || bare[*at..].starts_with("://");
+                            marks && !bare[..*at].ends_with('\\')
+                        });
+                        assert_eq!(markup, None, "{what:?} became {text}");
+                    }
+                }
+                "pagerduty.json" => {
+                    let event: Value = serde_json::from_str(&text).unwrap();
+                    assert!(event["payload"]["summary"].as_str().unwrap().chars().count() <= 1_024);
+                    assert!(text.len() < 512 << 10, "PagerDuty takes 512 KB");
+                    assert!(event["dedup_key"].as_str().unwrap().len() <= 255);
                 }
                 "mail.html" => {
                     for forbidden in ["<script", "<img", "onerror=alert(1)>", "href=\"javascript", "<!channel"] {

@@ -29,6 +29,11 @@ impl Docker {
         Self { dir, socket }
     }
 
+    /// Where it listens.
+    pub(crate) fn socket(&self) -> &str {
+        &self.socket
+    }
+
     /// `docker`, `docker-compose` … against this daemon.
     pub(crate) fn command(&self, name: &str) -> Command {
         let mut command = Command::new(program(name));

@@ -1,6 +1,7 @@
 //! From what was written to what can be used: everything that is wrong with it is said at once.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
@@ -10,6 +11,7 @@ use crate::alert::route::Routes;
 use crate::alert::severity::Severities;
 use crate::config::{Document, Environment, Problem, ProblemSeverity as Severity, Problems, Secret};
 use crate::http::access::{self as http, may_listen};
+use crate::http::tokens::Tokens;
 use crate::telemetry::check_level;
 use crate::{collect, notify};
 
@@ -22,6 +24,8 @@ pub struct Validated {
     pub addresses: Vec<(SocketAddr, Vec<String>)>,
     /// The bearer token.
     pub token: Option<Secret>,
+    /// Those that were given out for the data folder.
+    pub tokens: Arc<Tokens>,
     /// The zone in which people read times.
     pub zone: TimeZone,
     /// The channels' names, in the order in which messages name them.
@@ -81,7 +85,8 @@ impl Validated {
     pub(in super::super) fn access(&self) -> http::Access {
         let Settings { access, external_url, .. } = &self.settings;
         let (token, external_url) = (self.token.clone(), external_url.clone());
-        http::Access { token, protect_metrics: access.protect_metrics, external_url }
+        let tokens = Some(Arc::clone(&self.tokens));
+        http::Access { token, tokens, protect_metrics: access.protect_metrics, external_url }
     }
 
     /// Whether it may listen where it does.
@@ -165,16 +170,18 @@ impl Settings {
             }
         }
         let token = self.access.resolve(problems);
-        let guard = http::Access { token: token.clone(), ..http::Access::default() };
+        let tokens = Tokens::open(&self.data_dir).map(Arc::new);
+        let tokens = tokens.map_err(|error| problems.push(Problem::error("data_dir", error.to_string()))).ok();
+        let guard = http::Access { token: token.clone(), tokens: tokens.clone(), ..http::Access::default() };
         for (at, (address, _)) in addresses.iter().enumerate() {
             if let Err(error) = may_listen(address, &guard, self.access.open_without_token) {
                 let key = at.checked_sub(1).map_or("listen".to_owned(), |at| format!("listeners.{at}.address"));
                 problems.push(Problem::error(key, error).hint(
-                    "set access.token_file (or TIDEWATCH_TOKEN), or, in a network you trust, access.open_without_token = true",
+                    "make a token (`tidewatch token create NAME --scope …`), or set access.token_file or TIDEWATCH_TOKEN, or, in a network you trust, access.open_without_token = true",
                 ));
             }
         }
-        if self.access.open_without_token && token.is_none() {
+        if self.access.open_without_token && !guard.is_closed() {
             let what = "posts to another name than localhost or the host of external_url are refused with 403";
             let problem = Problem::warning("access.open_without_token", what);
             problems.push(problem.hint("Alertmanager and agents must use that name, or a token, which ends the limit"));
@@ -207,6 +214,7 @@ impl Settings {
             settings: self,
             addresses,
             token,
+            tokens: tokens?,
             zone: zone?,
             channels,
             policy,

@@ -1,13 +1,14 @@
 //! The section `[collectors.host]`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use super::filesystem::{MOUNT_POINTS_EXCLUDED, TYPES_EXCLUDED};
 use super::filter::Filter;
-use super::{PARTS, Roots, sysinfo};
+use super::list::Row;
+use super::{HostConfig, LIST, NAMES, Roots, sysinfo};
 use crate::collect::Schedule;
 use crate::config::{Problem, Problems, Span};
 
@@ -21,43 +22,9 @@ pub enum Backend {
     Sysinfo,
 }
 
-/// How the host is read.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct HostConfig {
-    /// When and how much.
-    pub schedule: Schedule,
-    /// What reads it; by default what the system offers.
-    pub backend: Backend,
-    /// Where the host's `/proc` is seen.
-    pub procfs: PathBuf,
-    /// Where the host's `/sys` is seen.
-    pub sysfs: PathBuf,
-    /// Where the host's `/` is seen.
-    pub rootfs: PathBuf,
-    /// Which parts run.
-    pub parts: Parts,
-    /// Which block devices are taken.
-    pub diskstats: DeviceConfig,
-    /// Which mounts are taken.
-    pub filesystem: FilesystemConfig,
-    /// Which network devices are taken.
-    pub netdev: DeviceConfig,
-}
-
-impl Default for HostConfig {
+impl Default for Backend {
     fn default() -> Self {
-        Self {
-            schedule: Schedule::default(),
-            backend: if cfg!(target_os = "linux") { Backend::Linux } else { Backend::Sysinfo },
-            procfs: "/proc".into(),
-            sysfs: "/sys".into(),
-            rootfs: "/".into(),
-            parts: Parts::default(),
-            diskstats: DeviceConfig::default(),
-            filesystem: FilesystemConfig::default(),
-            netdev: DeviceConfig::default(),
-        }
+        if cfg!(target_os = "linux") { Self::Linux } else { Self::Sysinfo }
     }
 }
 
@@ -75,25 +42,13 @@ impl HostConfig {
 
     pub(super) fn check(&self, problems: &mut Problems) {
         self.parts.check(problems);
-        for (key, devices) in [("diskstats.device", &self.diskstats), ("netdev.device", &self.netdev)] {
-            Filter::check(key, devices.device_include.as_deref(), devices.device_exclude.as_deref(), problems);
+        for row in LIST {
+            (row.check)(self, problems);
         }
-        let filesystem = &self.filesystem;
-        let points = (&filesystem.mount_points_include, &filesystem.mount_points_exclude);
-        let types = (&filesystem.fs_types_include, &filesystem.fs_types_exclude);
-        for (key, (include, exclude)) in [("filesystem.mount_points", points), ("filesystem.fs_types", types)] {
-            Filter::check(key, include.as_deref(), exclude.as_deref(), problems);
-        }
-        if filesystem.mount_timeout >= self.schedule.timeout {
+        let missing = |name: &&String| self.backend == Backend::Sysinfo && !sysinfo::HAS.contains(&name.as_str());
+        for name in self.parts.enable.iter().filter(missing) {
             problems.push(
-                Problem::warning("filesystem.mount_timeout", "not shorter than `schedule.timeout`")
-                    .hint("a mount that hangs would cost the host's other series once"),
-            );
-        }
-        let missing = |name: &&String| self.backend == Backend::Sysinfo && sysinfo::MISSING.contains(&name.as_str());
-        for name in self.parts.include.iter().filter(missing) {
-            problems.push(
-                Problem::warning("parts.include", format!("the backend `sysinfo` has no part `{name}`"))
+                Problem::warning("parts.enable", format!("the backend `sysinfo` has no part `{name}`"))
                     .hint("it gives what every system tells; only Linux tells this, by backend = \"linux\""),
             );
         }
@@ -106,33 +61,41 @@ impl HostConfig {
     }
 }
 
-/// Which parts run, by node_exporter's names: all, those of `include`, or all but those of `exclude`.
-#[derive(Clone, Debug, Default, Deserialize)]
+/// Which parts run, by the names of node_exporter's collectors: those that it has on by default, with changes.
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Parts {
-    /// Only these, unless it is empty.
-    pub include: Vec<String>,
-    /// Not these.
-    pub exclude: Vec<String>,
+    /// Whether those run that run by default: the opposite of `--collector.disable-defaults`.
+    pub defaults: bool,
+    /// These too: `--collector.NAME`.
+    pub enable: Vec<String>,
+    /// Not these: `--no-collector.NAME`.
+    pub disable: Vec<String>,
+}
+
+impl Default for Parts {
+    fn default() -> Self {
+        Self { defaults: true, enable: Vec::new(), disable: Vec::new() }
+    }
 }
 
 impl Parts {
     /// Whether a part runs.
-    pub(super) fn takes(&self, name: &str) -> bool {
-        let among = |names: &[String]| names.iter().any(|listed| listed == name);
-        (self.include.is_empty() || among(&self.include)) && !among(&self.exclude)
+    pub(super) fn takes(&self, row: &Row) -> bool {
+        let among = |names: &[String]| names.iter().any(|listed| listed == row.name);
+        ((self.defaults && row.on) || among(&self.enable)) && !among(&self.disable)
     }
 
     fn check(&self, problems: &mut Problems) {
-        for (key, names) in [("include", &self.include), ("exclude", &self.exclude)] {
-            for (index, name) in names.iter().enumerate().filter(|(_, name)| !PARTS.contains(&name.as_str())) {
+        for (key, names) in [("enable", &self.enable), ("disable", &self.disable)] {
+            for (index, name) in names.iter().enumerate().filter(|(_, name)| !NAMES.contains(&name.as_str())) {
                 problems.push(
                     Problem::error(format!("parts.{key}.{index}"), format!("there is no part `{name}`"))
-                        .hint(format!("the parts are {}", PARTS.join(", "))),
+                        .hint(format!("the parts are {}", NAMES.join(", "))),
                 );
             }
         }
-        if !PARTS.iter().any(|name| self.takes(name)) {
+        if !LIST.iter().any(|row| self.takes(row)) {
             problems.push(
                 Problem::error("parts", "no part is left")
                     .hint("to switch the collector off write schedule = { enabled = false }"),
@@ -152,6 +115,11 @@ pub struct DeviceConfig {
 }
 
 impl DeviceConfig {
+    pub(super) fn check(&self, part: &str, problems: &mut Problems) {
+        let (include, exclude) = (self.device_include.as_deref(), self.device_exclude.as_deref());
+        Filter::check(&format!("{part}.device"), include, exclude, problems);
+    }
+
     pub(super) fn filter(&self, default: &str) -> Filter {
         Filter::new(self.device_include.as_deref(), self.device_exclude.as_deref(), default)
     }
@@ -186,6 +154,20 @@ impl Default for FilesystemConfig {
 }
 
 impl FilesystemConfig {
+    pub(super) fn check(&self, schedule: &Schedule, problems: &mut Problems) {
+        let points = (&self.mount_points_include, &self.mount_points_exclude);
+        let types = (&self.fs_types_include, &self.fs_types_exclude);
+        for (key, (include, exclude)) in [("filesystem.mount_points", points), ("filesystem.fs_types", types)] {
+            Filter::check(key, include.as_deref(), exclude.as_deref(), problems);
+        }
+        if self.mount_timeout >= schedule.timeout {
+            problems.push(
+                Problem::warning("filesystem.mount_timeout", "not shorter than `schedule.timeout`")
+                    .hint("a mount that hangs would cost the host's other series once"),
+            );
+        }
+    }
+
     pub(super) fn points(&self) -> Filter {
         let (include, exclude) = (&self.mount_points_include, &self.mount_points_exclude);
         Filter::new(include.as_deref(), exclude.as_deref(), MOUNT_POINTS_EXCLUDED)
@@ -213,15 +195,15 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named_by_its_key() {
-        let text = "parts = { include = ['cpu', 'cpus'], exclude = ['net'] }\nnetdev.device_include = '['\n\
+        let text = "parts = { enable = ['cpu', 'cpus'], disable = ['net'] }\nnetdev.device_include = '['\n\
             filesystem = { mount_timeout = '9s', fs_types_include = 'a', fs_types_exclude = 'b' }\n";
         let problems = problems(text);
         let keys: Vec<_> = problems.iter().map(|problem| problem.split(':').next().unwrap()).collect();
         assert_eq!(
             keys,
             [
-                "parts.include.1",
-                "parts.exclude.0",
+                "parts.enable.1",
+                "parts.disable.0",
                 "netdev.device_include",
                 "filesystem.fs_types_exclude",
                 "filesystem.mount_timeout"
@@ -231,13 +213,30 @@ mod tests {
 
     #[test]
     fn a_part_that_the_backend_lacks_is_named() {
-        let text = "backend = 'sysinfo'\nparts = { include = ['cpu', 'meminfo'] }";
-        assert_eq!(problems(text), ["parts.include: the backend `sysinfo` has no part `cpu`"]);
+        let text = "backend = 'sysinfo'\nparts = { enable = ['cpu', 'meminfo'] }";
+        assert_eq!(problems(text), ["parts.enable: the backend `sysinfo` has no part `cpu`"]);
     }
 
     #[test]
     fn no_part_at_all_is_a_mistake() {
-        assert_eq!(problems("parts = { include = ['cpu'], exclude = ['cpu'] }"), ["parts: no part is left"]);
+        assert_eq!(
+            problems("parts = { defaults = false, enable = ['cpu'], disable = ['cpu'] }"),
+            ["parts: no part is left"]
+        );
+    }
+
+    #[test]
+    fn parts_are_chosen_as_by_node_exporters_flags() {
+        let chosen = |text: &str| {
+            let (config, problems) = crate::config::Document::new("t.toml", text).parse::<HostConfig>();
+            assert!(problems.0.is_empty(), "{problems}");
+            LIST.iter().filter(|row| config.parts.takes(row)).map(|row| row.name).collect::<Vec<_>>()
+        };
+        let defaults: Vec<_> = LIST.iter().filter(|row| row.on).map(|row| row.name).collect();
+        assert_eq!(chosen(""), defaults);
+        assert_eq!(chosen("parts = { defaults = false, enable = ['cpu', 'stat'] }"), ["cpu", "stat"]);
+        let without: Vec<_> = defaults.into_iter().filter(|name| *name != "cpu").collect();
+        assert_eq!(chosen("parts = { disable = ['cpu'] }"), without);
     }
 
     #[test]

@@ -7,8 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 
 use super::files::malformed;
-use super::topology::Topology;
-use super::{Part, Roots, Run};
+use super::topology::{self, Topology};
+use super::{Listed, Part, Run, Site};
 use crate::collect::CollectError;
 use crate::metrics::Desc;
 
@@ -52,10 +52,14 @@ struct Seen {
     busy: Option<f64>,
 }
 
-impl Cpu {
-    pub(super) fn new(roots: &Roots) -> Self {
-        let seen = Seen { topology: Topology::new(roots), ..Seen::default() };
-        Self { file: roots.procfs.join("stat"), seen: Mutex::new(seen) }
+impl Listed for Cpu {
+    fn descs() -> Vec<&'static Desc> {
+        vec![&SECONDS, &GUEST, &topology::ISOLATED, &topology::CORE_THROTTLES, &topology::PACKAGE_THROTTLES]
+    }
+
+    fn new(site: &Site<'_>) -> Self {
+        let seen = Seen { topology: Topology::new(&site.roots), ..Seen::default() };
+        Self { file: site.roots.procfs.join("stat"), seen: Mutex::new(seen) }
     }
 }
 

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 
-use super::config::DeviceConfig;
-use super::files::{Reader, counter, number};
+use super::files::{Reader, counter};
 use super::filter::Filter;
 use super::udev::Properties;
-use super::{Part, Roots, Run};
+use super::{HostConfig, Listed, Part, Run, Site};
 use crate::collect::CollectError;
+use crate::config::Problems;
 use crate::metrics::{Batch, Desc};
 
 /// node_exporter 1.12's own default: no partitions, no RAM disks, no loops.
@@ -72,12 +72,6 @@ static ATA: [(&str, Desc); 3] = [
     ),
 ];
 
-pub(super) fn descs() -> impl Iterator<Item = &'static Desc> {
-    let columns = COLUMNS.iter().map(|(desc, _)| desc);
-    let ata = ATA.iter().map(|(_, desc)| desc);
-    columns.chain([&INFO, &FILESYSTEM_INFO, &MAPPER_INFO]).chain(ata)
-}
-
 pub(super) struct Disks {
     file: PathBuf,
     block: PathBuf,
@@ -85,13 +79,23 @@ pub(super) struct Disks {
     devices: Filter,
 }
 
-impl Disks {
-    pub(super) fn new(roots: &Roots, config: &DeviceConfig) -> Self {
+impl Listed for Disks {
+    fn descs() -> Vec<&'static Desc> {
+        let columns = COLUMNS.iter().map(|(desc, _)| desc);
+        let ata = ATA.iter().map(|(_, desc)| desc);
+        columns.chain([&INFO, &FILESYSTEM_INFO, &MAPPER_INFO]).chain(ata).collect()
+    }
+
+    fn check(config: &HostConfig, problems: &mut Problems) {
+        config.diskstats.check("diskstats", problems);
+    }
+
+    fn new(site: &Site<'_>) -> Self {
         Self {
-            file: roots.procfs.join("diskstats"),
-            block: roots.sysfs.join("block"),
-            udev: roots.rootfs.join("run/udev/data"),
-            devices: config.filter(DEVICES_EXCLUDED),
+            file: site.roots.procfs.join("diskstats"),
+            block: site.roots.sysfs.join("block"),
+            udev: site.roots.rootfs.join("run/udev/data"),
+            devices: site.config.diskstats.filter(DEVICES_EXCLUDED),
         }
     }
 }
@@ -124,7 +128,7 @@ impl Disks {
         let udev = Properties::read(&self.udev, major, minor, files);
         // A slash in a device's name (`cciss/c0d0`) is an exclamation mark in sysfs.
         let folder = self.block.join(device.replace('/', "!"));
-        let rotational = number(&folder.join("queue/rotational")).unwrap_or_default().to_string();
+        let rotational = files.number(&folder.join("queue/rotational")).unwrap_or_default().to_string();
         let get = |key| udev.get(key);
         let labels = [
             device,

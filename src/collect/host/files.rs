@@ -1,9 +1,10 @@
-//! Reading the kernel's files: bounded, into a buffer that is kept between runs.
+//! Reading the kernel's files: bounded, into a buffer that is kept between runs, as the files themselves are.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use super::kept::{Kept, read_at};
 use crate::collect::CollectError;
 
 /// No file that is read here is bigger: `mountinfo` of a host with ten thousand mounts has some 3 MiB.
@@ -12,15 +13,28 @@ const LIMIT: usize = 16 << 20;
 /// What is kept of the buffer for the next file.
 const KEPT: usize = 256 << 10;
 
+/// What the buffer grows by at least: most files of procfs fit, and sysfs's all do.
+const PAGE: usize = 4 << 10;
+
 /// A buffer that files are read into, one after the other.
 #[derive(Default)]
-pub(super) struct Reader(Vec<u8>);
+pub(super) struct Reader {
+    /// All of it is initialised; the file's bytes are the first ones.
+    buffer: Vec<u8>,
+    length: usize,
+    kept: Kept,
+}
 
 impl Reader {
+    /// Begins a run: files that the last one did not read are closed.
+    pub(super) fn begin(&mut self) {
+        self.kept.sweep();
+    }
+
     /// The whole file, or the second one where the first cannot be read.
     pub(super) fn bytes_of_either(&mut self, [first, second]: &[PathBuf; 2]) -> Result<&[u8], CollectError> {
         self.load(first).or_else(|_| self.load(second))?;
-        Ok(&self.0)
+        Ok(self.loaded())
     }
 
     /// The whole file as text; what is no UTF-8 is replaced.
@@ -35,31 +49,67 @@ impl Reader {
         self.as_text(&files[0])
     }
 
+    /// The number that a file of sysfs holds and nothing else.
+    pub(super) fn number(&mut self, path: &Path) -> Option<u64> {
+        self.kept.read(path, |file| digits(|buffer| read_at(file, buffer, 0))).ok()?
+    }
+
+    /// Whether the table of mounts that the last run read is still as it was; see [`Kept::is_unchanged`].
+    pub(super) fn is_unchanged(&mut self, tables: &[PathBuf; 2]) -> bool {
+        tables.iter().any(|table| self.kept.is_unchanged(table))
+    }
+
     fn load(&mut self, path: &Path) -> Result<(), CollectError> {
-        let failed = |source| CollectError::Io { what: path.display().to_string(), source };
-        self.0.clear();
-        self.0.shrink_to(KEPT);
-        let file = File::open(path).map_err(failed)?;
-        file.take(LIMIT as u64 + 1).read_to_end(&mut self.0).map_err(failed)?;
-        if self.0.len() > LIMIT {
+        if self.buffer.len() > KEPT {
+            self.buffer = Vec::new();
+        }
+        let (buffer, length) = (&mut self.buffer, &mut self.length);
+        let read = self.kept.read(path, |file| {
+            *length = 0;
+            // A file that is larger is known by its first byte too many.
+            while *length <= LIMIT {
+                if *length == buffer.len() {
+                    buffer.resize((2 * *length).clamp(PAGE, LIMIT + 1), 0);
+                }
+                match read_at(file, &mut buffer[*length..], *length as u64)? {
+                    0 => break,
+                    read => *length += read,
+                }
+            }
+            Ok(())
+        });
+        read.map_err(|source| CollectError::Io { what: path.display().to_string(), source })?;
+        if self.length > LIMIT {
             return Err(malformed(path, "larger than 16 MiB"));
         }
         Ok(())
     }
 
+    fn loaded(&self) -> &[u8] {
+        &self.buffer[..self.length]
+    }
+
     fn as_text(&mut self, path: &Path) -> Result<&str, CollectError> {
-        if std::str::from_utf8(&self.0).is_err() {
-            self.0 = String::from_utf8_lossy(&self.0).into_owned().into_bytes();
+        if std::str::from_utf8(self.loaded()).is_err() {
+            self.buffer = String::from_utf8_lossy(self.loaded()).into_owned().into_bytes();
+            self.length = self.buffer.len();
         }
-        std::str::from_utf8(&self.0).map_err(|error| malformed(path, &error.to_string()))
+        std::str::from_utf8(self.loaded()).map_err(|error| malformed(path, &error.to_string()))
     }
 }
 
-/// The number that a file of sysfs holds and nothing else. One read is enough: an attribute comes whole.
+/// The number that a file of sysfs holds and nothing else, for what is asked once.
 pub(super) fn number(path: &Path) -> Option<u64> {
-    let mut digits = [0; 32];
-    let length = File::open(path).ok()?.read(&mut digits).ok()?;
-    std::str::from_utf8(digits.get(..length)?).ok()?.trim().parse().ok()
+    let mut file = File::open(path).ok()?;
+    digits(|buffer| file.read(buffer)).ok()?
+}
+
+/// The number that one read gives: an attribute of sysfs comes whole.
+fn digits(read: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> io::Result<Option<u64>> {
+    let mut buffer = [0; 32];
+    let length = read(&mut buffer)?;
+    let text = buffer.get(..length).and_then(|digits| std::str::from_utf8(digits).ok());
+    Ok(text.and_then(|text| text.trim().parse().ok()))
 }
 
 /// A file that several parts need, read at most once a run.
@@ -76,12 +126,13 @@ impl Once {
             self.reader.text(path)?;
             self.read = true;
         }
-        std::str::from_utf8(&self.reader.0).map_err(|error| malformed(path, &error.to_string()))
+        std::str::from_utf8(self.reader.loaded()).map_err(|error| malformed(path, &error.to_string()))
     }
 
     /// Begins the next run.
     pub(super) fn forget(&mut self) {
         self.read = false;
+        self.reader.begin();
     }
 }
 

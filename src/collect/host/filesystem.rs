@@ -2,20 +2,20 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::config::FilesystemConfig;
 use super::detached::Detached;
 use super::filter::Filter;
 use super::mounts::{self, Mount};
 use super::statvfs::{self, Space, Statvfs};
-use super::{Part, Roots, Run};
+use super::{HostConfig, Listed, Part, Run, Site};
 use crate::collect::CollectError;
+use crate::config::Problems;
 use crate::metrics::Desc;
 
 const LABELS: &[&str] = &["device", "device_error", "fstype", "mountpoint"];
@@ -77,19 +77,56 @@ pub(super) struct Filesystems {
     timeout: Duration,
     statvfs: Statvfs,
     detached: Detached,
+    /// The last run's mounts, if they may be taken for the next one's.
+    known: Mutex<Option<Vec<Taken>>>,
 }
 
-impl Filesystems {
-    pub(super) fn new(roots: &Roots, config: &FilesystemConfig, statvfs: Statvfs, detached: Detached) -> Self {
+/// What each mount answered.
+type Answers = Vec<Result<Space, String>>;
+
+impl Listed for Filesystems {
+    fn descs() -> Vec<&'static Desc> {
+        DESCS.to_vec()
+    }
+
+    fn check(config: &HostConfig, problems: &mut Problems) {
+        config.filesystem.check(&config.schedule, problems);
+    }
+
+    fn new(site: &Site<'_>) -> Self {
+        let (roots, config) = (&site.roots, &site.config.filesystem);
         Self {
             tables: [roots.procfs.join("1/mountinfo"), roots.procfs.join("self/mountinfo")],
             rootfs: roots.rootfs.clone(),
             points: config.points(),
             types: config.types(),
             timeout: config.mount_timeout.0,
-            statvfs,
-            detached,
+            statvfs: site.statvfs.clone(),
+            detached: Detached::new(site.deps.tasks.clone(), site.deps.clock.clone()),
+            known: Mutex::default(),
         }
+    }
+}
+
+impl Filesystems {
+    /// The mounts with their answers. The table is read when the kernel has announced a change of it, or when an answer
+    /// contradicts it: that a file system became read-only after an error is not announced.
+    async fn asked(&self, run: &mut Run) -> Result<(Vec<Taken>, Answers), CollectError> {
+        let deadline = Instant::now() + self.timeout;
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(taken) = known.filter(|_| run.files.is_unchanged(&self.tables)) {
+            let answers = self.ask_all(&taken, deadline).await;
+            if agree(&taken, &answers) {
+                return Ok((taken, answers));
+            }
+        }
+        let taken = self.taken(run)?;
+        let answers = self.ask_all(&taken, deadline).await;
+        Ok((taken, answers))
+    }
+
+    async fn ask_all(&self, taken: &[Taken], deadline: Instant) -> Answers {
+        join_all(taken.iter().map(|taken| self.ask(taken, deadline))).await
     }
 
     /// The mounts that the filters take. Of several with the same labels the last one stays: it covers the others.
@@ -137,10 +174,8 @@ impl Filesystems {
 #[async_trait]
 impl Part for Filesystems {
     async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
-        let taken = self.taken(run)?;
-        let deadline = Instant::now() + self.timeout;
-        let answers = join_all(taken.iter().map(|taken| self.ask(taken, deadline))).await;
-        for (Taken { mount, point, .. }, answer) in taken.iter().zip(answers) {
+        let (taken, answers) = self.asked(run).await?;
+        for (Taken { mount, point, .. }, answer) in taken.iter().zip(&answers) {
             let error = answer.as_ref().err().map_or("", String::as_str);
             let labels = [mount.device.as_str(), error, &mount.kind, point];
             run.batch.push(&DEVICE_ERROR, &labels, f64::from(answer.is_err()));
@@ -162,6 +197,78 @@ impl Part for Filesystems {
                 run.findings.disk(point, space.size, space.avail);
             }
         }
+        // In a container our own view may be read-only where the host's is not: then an answer tells nothing.
+        let known = agree(&taken, &answers).then_some(taken);
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = known;
         Ok(())
+    }
+}
+
+/// Whether every mount that answers is as read-only as the table says.
+fn agree(taken: &[Taken], answers: &Answers) -> bool {
+    let agrees = |(taken, answer): (&Taken, &Result<Space, String>)| {
+        answer.as_ref().map_or(true, |space| space.read_only == taken.mount.read_only)
+    };
+    taken.iter().zip(answers).all(agrees)
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use std::fs;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::collect::Deps;
+    use crate::collect::host::{FilesystemConfig, Roots};
+    use crate::task::Tasks;
+    use crate::telemetry::Telemetry;
+
+    #[tokio::test]
+    async fn the_table_is_read_again_when_an_answer_contradicts_it() {
+        // The table of this process, without that of the first one.
+        let procfs = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/proc/self", procfs.path().join("self")).unwrap();
+        let table = fs::read("/proc/self/mountinfo").unwrap();
+        let root = mounts::parse(&table, Path::new("/")).into_iter().rfind(|mount| mount.point == Path::new("/"));
+        let truth = root.unwrap().read_only;
+
+        let (asked, lies) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        let (count, lie) = (Arc::clone(&asked), Arc::clone(&lies));
+        let statvfs: Statvfs = Arc::new(move |_| {
+            count.fetch_add(1, Ordering::SeqCst);
+            Ok(Space { read_only: truth != lie.load(Ordering::SeqCst), ..Space::default() })
+        });
+        let all = |pattern: &str| Some(pattern.to_owned());
+        let filesystem = FilesystemConfig {
+            mount_points_include: all("^/$"),
+            fs_types_include: all("."),
+            ..FilesystemConfig::default()
+        };
+        let config = HostConfig { filesystem, ..HostConfig::default() };
+        let roots = Roots { procfs: procfs.path().into(), sysfs: "/sys".into(), rootfs: "/".into() };
+        let tasks = Tasks::new(&Telemetry::new());
+        let deps = Deps { clock: Clock::manual(Timestamp::UNIX_EPOCH), tasks, agents: Arc::default() };
+        let part = Filesystems::new(&Site { config: &config, roots, deps: &deps, statvfs: &statvfs });
+
+        let mut run = Run::default();
+        // Other programs' mounts may be announced meanwhile, and then the table is read once and none is asked twice.
+        let mut times = async |lying| {
+            lies.store(lying, Ordering::SeqCst);
+            let before = asked.load(Ordering::SeqCst);
+            part.collect(&mut run).await.unwrap();
+            asked.load(Ordering::SeqCst) - before
+        };
+        for _ in 0..100 {
+            assert_eq!(times(false).await, 1);
+            if times(true).await == 2 {
+                assert_eq!(times(true).await, 1, "what is not believed is not remembered");
+                return;
+            }
+        }
+        panic!("the table is never taken from the run before");
     }
 }

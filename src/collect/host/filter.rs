@@ -28,12 +28,17 @@ impl Filter {
         Self { include: compile(include), exclude: compile(exclude), verdicts: Mutex::default() }
     }
 
+    /// What is wrong with one pattern.
+    pub(super) fn check_one(key: &str, pattern: Option<&str>, problems: &mut Problems) {
+        if let Some(Err(error)) = pattern.map(Regex::new) {
+            problems.push(Problem::error(key, format!("no regular expression: {error}")));
+        }
+    }
+
     /// What is wrong with a pair of patterns, whose keys end in `_include` and `_exclude`.
     pub(super) fn check(key: &str, include: Option<&str>, exclude: Option<&str>, problems: &mut Problems) {
         for (suffix, pattern) in [("include", include), ("exclude", exclude)] {
-            if let Some(Err(error)) = pattern.map(Regex::new) {
-                problems.push(Problem::error(format!("{key}_{suffix}"), format!("no regular expression: {error}")));
-            }
+            Self::check_one(&format!("{key}_{suffix}"), pattern, problems);
         }
         if set(include) && set(exclude) {
             problems.push(

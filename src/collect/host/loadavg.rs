@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 
 use super::files::malformed;
-use super::{Part, Roots, Run};
+use super::{Listed, Part, Run, Site};
 use crate::collect::CollectError;
 use crate::metrics::Desc;
 
@@ -19,9 +19,13 @@ pub(super) struct LoadAverage {
     file: PathBuf,
 }
 
-impl LoadAverage {
-    pub(super) fn new(roots: &Roots) -> Self {
-        Self { file: roots.procfs.join("loadavg") }
+impl Listed for LoadAverage {
+    fn descs() -> Vec<&'static Desc> {
+        LOAD.iter().collect()
+    }
+
+    fn new(site: &Site<'_>) -> Self {
+        Self { file: site.roots.procfs.join("loadavg") }
     }
 }
 

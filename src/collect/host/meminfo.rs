@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 
 use super::files::counter;
-use super::{Part, Roots, Run};
+use super::{Listed, Part, Run, Site};
 use crate::collect::CollectError;
 use crate::metrics::{Desc, Kind};
 
@@ -99,9 +99,13 @@ pub(super) struct Memory {
     file: PathBuf,
 }
 
-impl Memory {
-    pub(super) fn new(roots: &Roots) -> Self {
-        Self { file: roots.procfs.join("meminfo") }
+impl Listed for Memory {
+    fn descs() -> Vec<&'static Desc> {
+        FIELDS.iter().map(|field| &field.desc).chain([&OTHERS]).collect()
+    }
+
+    fn new(site: &Site<'_>) -> Self {
+        Self { file: site.roots.procfs.join("meminfo") }
     }
 }
 

@@ -15,28 +15,116 @@ use crate::clock::Clock;
 use crate::config::{Environment, Problems};
 use crate::metrics::{Batch, Desc};
 
+mod attribute;
 mod config;
-mod cpu;
+mod dbus;
 mod detached;
-mod diskstats;
+mod fields;
 mod files;
-mod filesystem;
 mod filter;
 mod findings;
-mod loadavg;
-mod meminfo;
+mod glob;
+mod human;
+mod infiniband_counters;
+mod kept;
+#[macro_use]
+mod list;
+mod mdstat;
 mod mounts;
-mod netdev;
-mod stat;
+mod names;
+mod netlink;
+mod rpc;
+mod sensor;
 mod statvfs;
+mod sysfs;
 mod sysinfo;
-mod time;
 mod topology;
 mod udev;
-mod uname;
+mod unit;
 
-pub use config::{Backend, DeviceConfig, FilesystemConfig, HostConfig, Parts};
+pub use config::{Backend, DeviceConfig, FilesystemConfig, Parts};
+pub use fields::FieldsConfig;
+pub use ipvs::IpvsConfig;
+use list::{Listed, Site};
+pub use netclass::NetclassConfig;
 pub use statvfs::{Space, Statvfs};
+pub use textfile::TextfileConfig;
+
+// `on`: runs by default, as in node_exporter. Last what may have to wait for an answer.
+parts! {
+    arp => Neighbours, on, DeviceConfig;
+    bcache => Bcache, on, bcache::BcacheConfig;
+    bcachefs => Bcachefs, on;
+    bonding => Bonds, on;
+    btrfs => Btrfs, on;
+    buddyinfo => FreeBlocks, off;
+    cgroups => Controllers, off;
+    conntrack => Connections, on;
+    cpu => Cpu, on;
+    cpu_vulnerabilities => Vulnerabilities, off;
+    cpufreq => Frequencies, on;
+    diskstats => Disks, on, DeviceConfig;
+    dmi => Firmware, on;
+    dmmultipath => Multipath, on;
+    drbd => Drbd, off;
+    drm => Cards, off;
+    edac => Memory, on;
+    entropy => Entropy, on;
+    fibrechannel => FibreChannel, on;
+    filefd => OpenFiles, on;
+    hwmon => Hwmon, on, hwmon::HwmonConfig;
+    infiniband => InfiniBand, on, DeviceConfig;
+    interrupts => Interrupts, off, interrupts::InterruptsConfig;
+    ipvs => Balancer, on, IpvsConfig;
+    kernel_hung => HungTasks, on;
+    ksmd => SamePages, off;
+    lnstat => Caches, off;
+    loadavg => LoadAverage, on;
+    mdadm => Arrays, on;
+    meminfo => Memory, on;
+    meminfo_numa => Nodes, off;
+    netclass => NetworkClass, on, NetclassConfig;
+    netdev => NetworkDevices, on, DeviceConfig;
+    network_route => Routes, off;
+    netstat => Protocols, on, FieldsConfig;
+    nfs => Client, on;
+    nfsd => Server, on;
+    nvme => Nvme, on;
+    nvmesubsystem => Subsystems, off;
+    os => Release, on;
+    pcidevice => PciDevices, off;
+    powersupplyclass => PowerSupplies, on, powersupplyclass::PowerSupplyConfig;
+    pressure => Pressure, on;
+    processes => Processes, off;
+    qdisc => Queues, off, DeviceConfig;
+    rapl => Rapl, on, rapl::RaplConfig;
+    schedstat => Schedules, on;
+    selinux => Selinux, on;
+    slabinfo => Slabs, off, slabinfo::SlabinfoConfig;
+    sockstat => Sockets, on;
+    softirqs => SoftInterrupts, off;
+    softnet => Softnet, on;
+    stat => Totals, on;
+    swap => Swaps, off;
+    sysctl => Sysctl, off, sysctl::SysctlConfig;
+    tapestats => Tapes, on, tapestats::TapeConfig;
+    tcpstat => Connections, off;
+    textfile => Textfiles, on, TextfileConfig;
+    thermal_zone => Thermal, on;
+    time => Time, on;
+    timex => ClockState, on;
+    udp_queues => UdpQueues, on;
+    uname => Uname, on;
+    vmstat => VirtualMemory, on, FieldsConfig;
+    watchdog => Watchdogs, on;
+    xfrm => Ipsec, off;
+    xfs => Xfs, on;
+    zfs => Zfs, on;
+    zoneinfo => Zones, off;
+    logind => Logins, off;
+    systemd => Systemd, off, systemd::SystemdConfig;
+    filesystem => Filesystems, on, FilesystemConfig;
+}
 
 static DURATION: Desc = Desc::gauge(
     "node_scrape_collector_duration_seconds",
@@ -46,15 +134,19 @@ static DURATION: Desc = Desc::gauge(
 static SUCCESS: Desc =
     Desc::gauge("node_scrape_collector_success", "node_exporter: Whether a collector succeeded.", &["collector"]);
 
-/// The parts' names. `filesystem` runs last: it is the only one that may have to wait.
-const PARTS: &[&str] = &["cpu", "diskstats", "loadavg", "meminfo", "netdev", "stat", "time", "uname", "filesystem"];
-
 /// Where the host's file systems are seen.
 #[derive(Clone, Debug)]
 struct Roots {
     procfs: PathBuf,
     sysfs: PathBuf,
     rootfs: PathBuf,
+}
+
+impl Roots {
+    /// A file about the network: that of the first process is the host's, also where we run in a container; else our own.
+    fn net(&self, file: &str) -> [PathBuf; 2] {
+        [self.procfs.join("1/net").join(file), self.procfs.join("net").join(file)]
+    }
 }
 
 /// What one run has at hand, and what it found. The buffers are kept for the next one.
@@ -95,54 +187,20 @@ pub struct Host {
 impl Host {
     /// Builds it with another way of asking file systems about their space than the system's.
     pub fn with_statvfs(config: &HostConfig, deps: &Deps, statvfs: &Statvfs) -> Self {
-        let build = |name: &'static str| {
+        let site = Site { config, roots: config.roots(), deps, statvfs };
+        let build = |row: &list::Row| {
             let part = match config.backend {
-                Backend::Linux => linux(name, config, deps, statvfs),
-                Backend::Sysinfo => portable(name, config, deps),
+                Backend::Linux => Some((row.build)(&site)),
+                Backend::Sysinfo => sysinfo::build(row.name, &site),
             };
-            part.map(|part| Entry { name, part, failing: AtomicBool::new(false) })
+            part.map(|part| Entry { name: row.name, part, failing: AtomicBool::new(false) })
         };
         Self {
             clock: deps.clock.clone(),
-            parts: PARTS.iter().copied().filter(|name| config.parts.takes(name)).filter_map(build).collect(),
+            parts: LIST.iter().filter(|row| config.parts.takes(row)).filter_map(build).collect(),
             buffers: Mutex::default(),
         }
     }
-}
-
-fn linux(name: &str, config: &HostConfig, deps: &Deps, statvfs: &Statvfs) -> Option<Box<dyn Part>> {
-    let roots = &config.roots();
-    Some(match name {
-        "cpu" => Box::new(cpu::Cpu::new(roots)),
-        "diskstats" => Box::new(diskstats::Disks::new(roots, &config.diskstats)),
-        "filesystem" => {
-            let detached = detached::Detached::new(deps.tasks.clone(), deps.clock.clone());
-            Box::new(filesystem::Filesystems::new(roots, &config.filesystem, statvfs.clone(), detached))
-        }
-        "loadavg" => Box::new(loadavg::LoadAverage::new(roots)),
-        "meminfo" => Box::new(meminfo::Memory::new(roots)),
-        "netdev" => Box::new(netdev::NetworkDevices::new(roots, &config.netdev)),
-        "stat" => Box::new(stat::Totals::new(roots)),
-        "time" => Box::new(time::Time::new(roots, deps.clock.clone())),
-        "uname" => Box::new(uname::Uname),
-        _ => return None,
-    })
-}
-
-fn portable(name: &str, config: &HostConfig, deps: &Deps) -> Option<Box<dyn Part>> {
-    Some(match name {
-        "filesystem" => {
-            let detached = detached::Detached::new(deps.tasks.clone(), deps.clock.clone());
-            Box::new(sysinfo::Filesystems::new(&config.filesystem, detached))
-        }
-        "loadavg" => Box::new(sysinfo::LoadAverage),
-        "meminfo" => Box::new(sysinfo::Memory),
-        "netdev" => Box::new(sysinfo::NetworkDevices::new(&config.netdev)),
-        "stat" => Box::new(sysinfo::Totals),
-        "time" => Box::new(time::Time::new(&config.roots(), deps.clock.clone())),
-        "uname" => Box::new(uname::Uname),
-        _ => return None,
-    })
 }
 
 #[async_trait]
@@ -150,6 +208,8 @@ impl Collector for Host {
     async fn collect(&self, out: &mut Output) -> Result<(), CollectError> {
         let mut run = std::mem::take(&mut *self.buffers.lock().unwrap_or_else(PoisonError::into_inner));
         run.stat.forget();
+        run.table.begin();
+        run.files.begin();
         run.findings = findings::Findings::default();
         for entry in &self.parts {
             let begun = Instant::now();
@@ -187,22 +247,13 @@ impl Entry {
 impl Declare for Host {
     type Config = HostConfig;
 
-    const PARTS: &'static [&'static str] = PARTS;
+    const PARTS: &'static [&'static str] = NAMES;
 
     const FOLLOWS: Option<(&'static str, &'static str)> = Some(("node_exporter", "1.12.1"));
 
     fn descs() -> Vec<&'static Desc> {
         let mut descs = vec![&DURATION, &SUCCESS];
-        descs.extend([&cpu::SECONDS, &cpu::GUEST]);
-        descs.extend([&topology::ISOLATED, &topology::CORE_THROTTLES, &topology::PACKAGE_THROTTLES]);
-        descs.extend(diskstats::descs());
-        descs.extend(filesystem::DESCS);
-        descs.extend(&loadavg::LOAD);
-        descs.extend(meminfo::FIELDS.iter().map(|field| &field.desc).chain([&meminfo::OTHERS]));
-        descs.extend(netdev::descs());
-        descs.extend(stat::DESCS);
-        descs.extend(time::DESCS);
-        descs.push(&uname::INFO);
+        descs.extend(LIST.iter().flat_map(|row| (row.descs)()));
         descs
     }
 

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 
-use super::config::DeviceConfig;
-use super::files::{counter, malformed, number};
+use super::files::{counter, malformed};
 use super::filter::Filter;
-use super::{Part, Roots, Run};
+use super::{HostConfig, Listed, Part, Roots, Run, Site};
 use crate::collect::CollectError;
+use crate::config::Problems;
 use crate::metrics::{Desc, Kind};
 
 const fn total(name: &'static str, help: &'static str) -> Desc {
@@ -54,10 +54,6 @@ static OTHERS: [Desc; 2] = [
     total("node_network_transmit_*_total", "Network device statistic of another kernel."),
 ];
 
-pub(super) fn descs() -> impl Iterator<Item = &'static Desc> {
-    RECEIVE.iter().chain(&TRANSMIT).map(|(_, desc)| desc).chain([&NO_HANDLER]).chain(&OTHERS)
-}
-
 pub(super) struct NetworkDevices {
     /// That of the first process is the host's, also where we run in a container; else our own.
     tables: [PathBuf; 2],
@@ -65,12 +61,21 @@ pub(super) struct NetworkDevices {
     devices: Filter,
 }
 
-impl NetworkDevices {
-    pub(super) fn new(roots: &Roots, config: &DeviceConfig) -> Self {
+impl Listed for NetworkDevices {
+    fn descs() -> Vec<&'static Desc> {
+        RECEIVE.iter().chain(&TRANSMIT).map(|(_, desc)| desc).chain([&NO_HANDLER]).chain(&OTHERS).collect()
+    }
+
+    fn check(config: &HostConfig, problems: &mut Problems) {
+        config.netdev.check("netdev", problems);
+    }
+
+    fn new(site: &Site<'_>) -> Self {
+        let Roots { procfs, sysfs, .. } = &site.roots;
         Self {
-            tables: [roots.procfs.join("1/net/dev"), roots.procfs.join("net/dev")],
-            class: roots.sysfs.join("class/net"),
-            devices: config.filter(""),
+            tables: [procfs.join("1/net/dev"), procfs.join("net/dev")],
+            class: sysfs.join("class/net"),
+            devices: site.config.netdev.filter(""),
         }
     }
 }
@@ -95,7 +100,7 @@ impl Part for NetworkDevices {
                 }
             }
             let file = self.class.join(device).join("statistics/rx_nohandler");
-            if let Some(value) = number(&file) {
+            if let Some(value) = run.files.number(&file) {
                 run.batch.push(&NO_HANDLER, &[device], value as f64);
             }
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 
 use super::files::counter;
-use super::{Part, Roots, Run};
+use super::{Listed, Part, Run, Site};
 use crate::collect::CollectError;
 use crate::metrics::Desc;
 
@@ -17,15 +17,17 @@ static RUNNING: Desc = Desc::gauge("node_procs_running", "Number of processes in
 static BLOCKED: Desc =
     Desc::gauge("node_procs_blocked", "Number of processes blocked waiting for I/O to complete.", &[]);
 
-pub(super) static DESCS: [&Desc; 6] = [&INTERRUPTS, &SWITCHES, &FORKS, &BOOT_TIME, &RUNNING, &BLOCKED];
-
 pub(super) struct Totals {
     file: PathBuf,
 }
 
-impl Totals {
-    pub(super) fn new(roots: &Roots) -> Self {
-        Self { file: roots.procfs.join("stat") }
+impl Listed for Totals {
+    fn descs() -> Vec<&'static Desc> {
+        vec![&INTERRUPTS, &SWITCHES, &FORKS, &BOOT_TIME, &RUNNING, &BLOCKED]
+    }
+
+    fn new(site: &Site<'_>) -> Self {
+        Self { file: site.roots.procfs.join("stat") }
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Space {
     pub files: u64,
     /// How many more files it can hold.
     pub files_free: u64,
+    /// It, or its mount as we see it, is read-only.
+    pub read_only: bool,
 }
 
 /// Asks a file system about its space: the system's `statvfs`, or a test's.
@@ -36,6 +38,7 @@ pub(super) fn system() -> Statvfs {
             avail: bytes(space.f_bavail),
             files: space.f_files,
             files_free: space.f_ffree,
+            read_only: space.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY),
         })
     })
 }

@@ -9,12 +9,29 @@ use tokio::time::Instant;
 use super::config::{DeviceConfig, FilesystemConfig};
 use super::detached::Detached;
 use super::filter::Filter;
-use super::{Part, Run, filesystem, loadavg, meminfo, netdev, stat};
+use super::{Listed, Part, Run, Site, filesystem, loadavg, meminfo, netdev, stat, time, uname};
 use crate::collect::CollectError;
 use crate::metrics::Desc;
 
-/// The parts that it does not have: it knows shares of processors, not their seconds, and no disks but mounted ones.
-pub(super) const MISSING: [&str; 2] = ["cpu", "diskstats"];
+/// The parts that it has. It knows shares of processors, not their seconds, and no disks but mounted ones.
+pub(super) const HAS: [&str; 7] = ["filesystem", "loadavg", "meminfo", "netdev", "stat", "time", "uname"];
+
+/// The part of that name, where it has it.
+pub(super) fn build(name: &str, site: &Site<'_>) -> Option<Box<dyn Part>> {
+    Some(match name {
+        "filesystem" => {
+            let detached = Detached::new(site.deps.tasks.clone(), site.deps.clock.clone());
+            Box::new(Filesystems::new(&site.config.filesystem, detached))
+        }
+        "loadavg" => Box::new(LoadAverage),
+        "meminfo" => Box::new(Memory),
+        "netdev" => Box::new(NetworkDevices::new(&site.config.netdev)),
+        "stat" => Box::new(Totals),
+        "time" => Box::new(time::Time::new(site)),
+        "uname" => Box::new(uname::Uname),
+        _ => return None,
+    })
+}
 
 fn failed(what: &str, why: &impl ToString) -> CollectError {
     CollectError::Malformed { what: what.to_owned(), why: why.to_string() }

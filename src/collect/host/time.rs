@@ -1,11 +1,12 @@
 //! `time`: the clock, its zone, and what the kernel takes the time from.
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use async_trait::async_trait;
 use jiff::tz::TimeZone;
 
-use super::{Part, Roots, Run};
+use super::{Listed, Part, Run, Site};
 use crate::clock::Clock;
 use crate::collect::CollectError;
 use crate::metrics::Desc;
@@ -23,19 +24,33 @@ static CURRENT: Desc = Desc::gauge(
     &["clocksource", "device"],
 );
 
-pub(super) static DESCS: [&Desc; 4] = [&NOW, &ZONE, &AVAILABLE, &CURRENT];
-
 /// The kernel has one; the number keeps a broken sysfs from being read for ever.
 const DEVICES: usize = 8;
 
 pub(super) struct Time {
     clock: Clock,
-    devices: PathBuf,
+    folder: PathBuf,
+    /// The devices' folders, found in the first run: the kernel makes them when it starts.
+    devices: OnceLock<Vec<PathBuf>>,
+}
+
+impl Listed for Time {
+    fn descs() -> Vec<&'static Desc> {
+        vec![&NOW, &ZONE, &AVAILABLE, &CURRENT]
+    }
+
+    fn new(site: &Site<'_>) -> Self {
+        let folder = site.roots.sysfs.join("devices/system/clocksource");
+        Self { clock: site.deps.clock.clone(), folder, devices: OnceLock::new() }
+    }
 }
 
 impl Time {
-    pub(super) fn new(roots: &Roots, clock: Clock) -> Self {
-        Self { clock, devices: roots.sysfs.join("devices/system/clocksource") }
+    fn devices(&self) -> &[PathBuf] {
+        self.devices.get_or_init(|| {
+            let folders = (0..DEVICES).map(|device| self.folder.join(format!("clocksource{device}")));
+            folders.take_while(|folder| folder.is_dir()).collect()
+        })
     }
 }
 
@@ -48,13 +63,9 @@ impl Part for Time {
         let info = zone.to_offset_info(now);
         let name = if zone.is_unknown() { "UTC" } else { info.abbreviation() };
         run.batch.push(&ZONE, &[name], f64::from(info.offset().seconds()));
-        for device in 0..DEVICES {
-            let folder = self.devices.join(format!("clocksource{device}"));
-            let available = match run.files.text(&folder.join("available_clocksource")) {
-                Err(CollectError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => break,
-                available => available?,
-            };
+        for (device, folder) in self.devices().iter().enumerate() {
             let device = device.to_string();
+            let available = run.files.text(&folder.join("available_clocksource"))?;
             for source in available.split_ascii_whitespace() {
                 run.batch.push(&AVAILABLE, &[source, &device], 1.0);
             }

@@ -50,12 +50,12 @@ impl Topology {
             run.batch.push(&ISOLATED, &[&cpu.to_string()], 1.0);
         }
         for (core, package, file) in &self.cores {
-            if let Some(count) = number(file) {
+            if let Some(count) = run.files.number(file) {
                 run.batch.push(&CORE_THROTTLES, &[core, package], count as f64);
             }
         }
         for (package, file) in &self.packages {
-            if let Some(count) = number(file) {
+            if let Some(count) = run.files.number(file) {
                 run.batch.push(&PACKAGE_THROTTLES, &[package], count as f64);
             }
         }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Part, Run};
+use super::{Listed, Part, Run, Site};
 use crate::collect::CollectError;
 use crate::metrics::Desc;
 
@@ -13,6 +13,16 @@ pub(super) static INFO: Desc = Desc::gauge(
 );
 
 pub(super) struct Uname;
+
+impl Listed for Uname {
+    fn descs() -> Vec<&'static Desc> {
+        vec![&INFO]
+    }
+
+    fn new(_site: &Site<'_>) -> Self {
+        Self
+    }
+}
 
 #[async_trait]
 impl Part for Uname {

@@ -12,7 +12,6 @@ use super::certificate;
 use super::found::{Found, Tls};
 use super::module::TlsConfig;
 use super::resolve::words;
-use crate::net::handshake::{self, TlsStream};
 use crate::net::tls::{self, Check, Options};
 
 /// What applications say in the handshake that they speak.
@@ -85,7 +84,7 @@ impl Configurations {
         options: &TlsConfig,
         speaks: Speaks,
         found: &mut Found,
-    ) -> Result<TlsStream<S>, String>
+    ) -> Result<tls::Stream<S>, String>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -94,7 +93,7 @@ impl Configurations {
         let checked = options.check != Check::Nothing;
         let config = self.get(options, speaks)?;
         found.stage = "agreeing on TLS";
-        let stream = handshake::client(config, name, stream).await;
+        let stream = tls::connect(config, name, stream).await;
         let stream = stream.map_err(|error| format!("TLS: {}", words(&error)))?;
         let (_, session) = stream.get_ref();
         let chain: Vec<&[u8]> = session.peer_certificates().unwrap_or_default().iter().map(AsRef::as_ref).collect();

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::apply::apply;
 use super::convert::{Json, Nanos, time};
+use super::intake;
 use super::job::Tx;
 use super::view::View;
-use super::{intake, ledger};
 use crate::alert::decide::{decide, release};
 use crate::alert::policy::Policy;
 use crate::alert::{Alert, Counts, Fingerprint, Post};
@@ -24,11 +26,17 @@ const MOST_TRUNCATED: u64 = 1_000_000;
 /// So many timers are worked off in one transaction.
 const MOST_TIMERS: i64 = 500;
 
+/// A group's last post is known to the minute, so that a repeat of it writes nothing.
+const SEEN_WITHIN: Duration = Duration::from_mins(1);
+
+const UNCHANGED: &str = "SELECT id FROM alert_group WHERE source = ?1 AND hash = ?2 AND receiver = ?3 \
+     AND external_url IS ?4 AND last_seen BETWEEN ?6 AND ?5 AND complete = ?7";
+
 const SEEN: &str = "INSERT INTO alert_group (source, hash, receiver, external_url, last_seen, complete) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (source, hash) DO UPDATE SET receiver = excluded.receiver, \
      external_url = excluded.external_url, last_seen = excluded.last_seen, complete = excluded.complete RETURNING id";
 
-const PRESENT: &str = "SELECT id, fingerprint FROM episode \
+const PRESENT: &str = "SELECT id, fingerprint FROM episode INDEXED BY episode_present \
      WHERE alert_group = ?1 AND ends_at IS NULL AND absent_since IS NULL AND held_until IS NULL";
 
 const ABSENT: &str = "UPDATE episode SET absent_since = ?2 WHERE id = ?1";
@@ -63,7 +71,7 @@ pub(super) fn chunk(tx: &Tx<'_>, post: &Post, range: Range<usize>, policy: &Poli
     if last && complete(post) {
         mark_absent(tx, group, post)?;
     }
-    ledger::alerts(tx.db, &counts)?;
+    tx.count(counts);
     Ok(counts)
 }
 
@@ -74,6 +82,12 @@ fn complete(post: &Post) -> bool {
 
 fn seen(tx: &Tx<'_>, source: i64, post: &Post) -> rusqlite::Result<i64> {
     let (hash, now) = (post.group.cast_signed(), Nanos(tx.now));
+    let lately = Nanos(tx.now.saturating_sub(SEEN_WITHIN).unwrap_or(Timestamp::MIN));
+    let row = params![source, hash, post.receiver, post.external_url, now, lately, complete(post)];
+    let unchanged = tx.db.prepare_cached(UNCHANGED)?.query_row(row, |row| row.get(0)).optional()?;
+    if let Some(id) = unchanged {
+        return Ok(id);
+    }
     let row = params![source, hash, post.receiver, post.external_url, now, complete(post)];
     tx.db.prepare_cached(SEEN)?.query_row(row, |row| row.get(0))
 }
@@ -90,7 +104,7 @@ fn mark_absent(tx: &Tx<'_>, group: i64, post: &Post) -> rusqlite::Result<()> {
 }
 
 /// Does what has fallen due. Returns when the next timer does: in the past, if there was too much for one transaction.
-pub(super) fn tick(tx: &Tx<'_>, policy: &Policy) -> Result<Option<jiff::Timestamp>, StoreError> {
+pub(super) fn tick(tx: &Tx<'_>, policy: &Policy) -> Result<Option<Timestamp>, StoreError> {
     let mut due = tx.db.prepare_cached(DUE)?;
     let due = due.query_map(params![Nanos(tx.now), MOST_TIMERS], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let due: Vec<(String, String)> = due.collect::<rusqlite::Result<_>>()?;
@@ -105,7 +119,7 @@ pub(super) fn tick(tx: &Tx<'_>, policy: &Policy) -> Result<Option<jiff::Timestam
 }
 
 /// When the next timer falls due.
-pub(super) fn next_timer(db: &Connection) -> Result<Option<jiff::Timestamp>, StoreError> {
+pub(super) fn next_timer(db: &Connection) -> Result<Option<Timestamp>, StoreError> {
     let next: Option<Nanos> = db.prepare_cached(NEXT)?.query_row([], |row| row.get(0))?;
     Ok(next.map(|at| at.0))
 }

@@ -14,6 +14,10 @@ use crate::store::{StoreError, Subject};
 const NEW_INCIDENT: &str = "INSERT INTO incident (source, cause, severity, worst, opened_at, resolved_at, last_end, \
      open_info, open_warning, open_critical, total) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 
+/// Of one that is open and stays so: what an index holds of it is not touched.
+const STAYS: &str = "UPDATE incident SET severity = ?2, worst = ?3, opened_at = ?4, last_end = ?6, open_info = ?7, \
+     open_warning = ?8, open_critical = ?9, total = ?10 WHERE id = ?1 AND resolved_at IS NULL AND ?5 IS NULL";
+
 const STANDS: &str = "UPDATE incident SET severity = ?2, worst = ?3, opened_at = ?4, resolved_at = ?5, last_end = ?6, \
      open_info = ?7, open_warning = ?8, open_critical = ?9, total = ?10, \
      resolved_by = CASE WHEN ?5 IS NULL THEN NULL ELSE 'alert' END WHERE id = ?1";
@@ -88,7 +92,9 @@ fn incident(db: &Connection, source: i64, change: &IncidentChange) -> rusqlite::
     let total = total.cast_signed();
     if let Some(id) = change.id {
         let row = params![id, severity, worst, opened_at, resolved_at, last_end, info, warning, critical, total];
-        db.prepare_cached(STANDS)?.execute(row)?;
+        if db.prepare_cached(STAYS)?.execute(row)? == 0 {
+            db.prepare_cached(STANDS)?.execute(row)?;
+        }
         return Ok(id);
     }
     let cause = &change.key.cause;

@@ -11,19 +11,20 @@ use rusqlite::Connection;
 use super::super::StoreError;
 use super::connect;
 
-/// Between two checkpoints under load: each syncs the file, and the disk is shared with the commits.
-const PAUSE: Duration = Duration::from_millis(500);
+/// Between two checkpoints under load: each syncs the file, and the disk is shared with the commits; but a log that is
+/// begun anew soon need not grow.
+const PAUSE: Duration = Duration::from_millis(150);
 
-/// A log of so many pages (64 MiB) is cut by the writer itself: under load without a gap it would grow for ever,
-/// because a checkpoint that does not stop the writer cannot start the log anew.
-const MOST_PAGES: i64 = 16 * 1024;
+/// A log of so many pages (64 MiB) is begun anew by the writer itself: under load without a gap it would grow for ever,
+/// because a checkpoint that does not stop the writer cannot do it.
+const MOST_PAGES: i64 = 32 * 1024;
 
 /// How long the writer waits for readers then.
 const READER_PATIENCE: Duration = Duration::from_millis(50);
 
 /// A log of so many pages (1 MiB) is begun anew after a checkpoint: to write over what is there takes the disk half the
 /// time of making a file longer.
-const WORTH_REUSE: i64 = 256;
+const WORTH_REUSE: i64 = 512;
 
 /// What the writer is to do about the log, between two commits.
 #[derive(Default)]
@@ -31,8 +32,8 @@ pub(super) struct Pressure(AtomicU8);
 
 /// Copy what was committed during the checkpoint: the next commit then begins the log anew, unless a reader is in it.
 const FINISH: u8 = 1;
-/// Cut it.
-const CUT: u8 = 2;
+/// Begin it anew, and wait for readers.
+const RESTART: u8 = 2;
 
 impl Pressure {
     /// Does what the last checkpoint could not, because commits went on.
@@ -41,11 +42,11 @@ impl Pressure {
         if wanted == FINISH {
             drop(checkpoint(db));
         }
-        if wanted == CUT {
+        if wanted == RESTART {
             // A reader may be in the way, for as long as a backup takes: posts do not wait for it, the next checkpoint
             // asks again.
             drop(db.busy_timeout(READER_PATIENCE));
-            drop(truncate(db));
+            drop(db.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(())));
             drop(db.busy_timeout(connect::LOCK_PATIENCE));
         }
     }
@@ -62,7 +63,7 @@ pub(super) fn work(
         let mut signal = committed.recv().is_ok();
         while signal {
             match checkpoint(&db) {
-                Ok(pages) if pages > MOST_PAGES => pressure.0.store(CUT, Ordering::Relaxed),
+                Ok(pages) if pages > MOST_PAGES => pressure.0.store(RESTART, Ordering::Relaxed),
                 Ok(pages) if pages > WORTH_REUSE => pressure.0.store(FINISH, Ordering::Relaxed),
                 Ok(_) => {}
                 Err(error) => tracing::warn!(%error, "the log could not be copied back"),

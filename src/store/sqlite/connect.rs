@@ -19,6 +19,20 @@ pub(super) const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 /// A file up to this size is checked whole at each start, in a fraction of a second.
 const CHECKED_AT_START: u64 = 64 << 20;
 
+/// A commit writes each page that it changes: an alert changes some ten pages, a few bytes in most of them, so small pages
+/// are half the work. Three alerts of the usual length fit into one.
+const PAGE: i64 = 2 << 10;
+
+/// The log begins with so many bytes: to write over what is there takes the disk half the time of making a file longer.
+const RESERVE: i64 = 8 << 20;
+
+/// A log that has grown beyond this, in bytes, is cut when it begins anew.
+const LONGEST_LOG: i64 = 64 << 20;
+
+/// What the writer keeps of the file in memory, at most, in KiB: an index of a million alerts is about so long, and each
+/// new alert has a place of its own in it.
+const CACHE: i64 = 16 << 10;
+
 /// SQLite's header of 100 bytes: <https://sqlite.org/fileformat2.html#the_database_header>.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 const USER_VERSION: usize = 60;
@@ -45,7 +59,10 @@ pub(super) fn prepare(folder: &Path) -> Result<Connection, StoreError> {
         return Err(StoreError::Newer { file, found, known: migrate::KNOWN });
     }
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    // Of a new file; one that exists keeps its own.
+    db.pragma_update(None, "page_size", PAGE)?;
     durable(&db)?;
+    reserve(&db, &file)?;
     if std::fs::metadata(&file).is_ok_and(|file| file.len() <= CHECKED_AT_START) {
         let verdict: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
         if verdict != "ok" {
@@ -127,5 +144,30 @@ fn durable(db: &Connection) -> Result<(), StoreError> {
     }
     db.pragma_update(None, "synchronous", "FULL")?;
     db.pragma_update(None, "wal_autocheckpoint", 0)?;
+    // Not updated but asked for: it answers with the limit.
+    db.query_row(&format!("PRAGMA journal_size_limit = {LONGEST_LOG}"), [], |_| Ok(()))?;
+    // Negative: in KiB, not in pages.
+    db.pragma_update(None, "cache_size", -CACHE)?;
     Ok(())
+}
+
+/// Makes the log long: what is written beyond a small cache and taken back leaves its room in the file.
+fn reserve(db: &Connection, file: &Path) -> Result<(), StoreError> {
+    db.pragma_update(None, "cache_size", 16)?;
+    let written = db.execute_batch(&format!(
+        "BEGIN IMMEDIATE; CREATE TABLE reserve (room BLOB); INSERT INTO reserve VALUES (zeroblob({RESERVE})); ROLLBACK"
+    ));
+    if !db.is_autocommit() {
+        drop(db.execute_batch("ROLLBACK"));
+    }
+    db.pragma_update(None, "cache_size", -CACHE)?;
+    if let Err(error) = written {
+        // A disk that is nearly full takes some alerts yet.
+        tracing::warn!(%error, "there is no room to make the store's log long");
+        return Ok(db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?);
+    }
+    let mut log = file.as_os_str().to_owned();
+    log.push("-wal");
+    let synced = File::open(&log).and_then(|log| log.sync_all());
+    synced.map_err(|error| StoreError::Unavailable(format!("{}: {error}", Path::new(&log).display())))
 }

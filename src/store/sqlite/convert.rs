@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{ErrorCode, Row};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::value::StrDeserializer;
+use serde::de::{DeserializeOwned, IntoDeserializer};
 
 use super::super::{RowState, StoreError, Subject};
 use crate::alert::episode::storable;
@@ -70,8 +71,8 @@ impl<T: Serialize> ToSql for Word<T> {
 
 impl<T: DeserializeOwned> FromSql for Word<T> {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        let word = serde_json::Value::String(value.as_str()?.to_owned());
-        serde_json::from_value(word).map(Word).map_err(FromSqlError::other)
+        let word: StrDeserializer<'_, serde_json::Error> = value.as_str()?.into_deserializer();
+        T::deserialize(word).map(Word).map_err(FromSqlError::other)
     }
 }
 

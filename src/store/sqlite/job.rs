@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::super::StoreError;
+use crate::alert::Counts;
 use crate::task::words;
 
 /// What a piece of work works with: the connection, within a transaction, and the time.
@@ -15,11 +16,31 @@ pub(super) struct Tx<'c> {
     pub(super) db: &'c Connection,
     pub(super) now: Timestamp,
     rings: Cell<bool>,
+    counts: Cell<Counts>,
+    counts_now: Cell<bool>,
 }
 
 impl<'c> Tx<'c> {
     pub(super) fn new(db: &'c Connection, now: Timestamp) -> Self {
-        Self { db, now, rings: Cell::new(false) }
+        let (rings, counts, counts_now) = <(Cell<bool>, Cell<Counts>, Cell<bool>)>::default();
+        Self { db, now, rings, counts, counts_now }
+    }
+
+    /// What became of alerts. The writer adds it to the ledger: with this transaction if it changes anything else, else
+    /// within a second.
+    pub(super) fn count(&self, counts: Counts) {
+        let mut sum = self.counts.get();
+        sum += counts;
+        self.counts.set(sum);
+    }
+
+    /// All that was counted so far is in the ledger once this is committed.
+    pub(super) fn count_now(&self) {
+        self.counts_now.set(true);
+    }
+
+    pub(super) fn counted(&self) -> (Counts, bool) {
+        (self.counts.get(), self.counts_now.get())
     }
 
     /// Once this is committed, somebody may have work to do.
@@ -34,7 +55,7 @@ impl<'c> Tx<'c> {
 
 /// Work in a queue.
 pub(super) trait Job: Send {
-    /// Does it. Whether its changes are to be kept.
+    /// Does it. Whether its changes are to be kept. It is done again when the transaction was rolled back.
     fn run(&mut self, tx: &Tx<'_>) -> bool;
 
     /// Answers, once what it changed is committed, or could not be.
@@ -43,7 +64,7 @@ pub(super) trait Job: Send {
 
 /// The job of one method of the store.
 pub(super) struct Call<T, W> {
-    work: Option<W>,
+    work: W,
     result: Option<Result<T, StoreError>>,
     answer: oneshot::Sender<Result<T, StoreError>>,
 }
@@ -51,21 +72,21 @@ pub(super) struct Call<T, W> {
 impl<T, W> Call<T, W>
 where
     T: Send + 'static,
-    W: FnOnce(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    W: FnMut(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
 {
     pub(super) fn boxed(work: W) -> (Box<dyn Job>, oneshot::Receiver<Result<T, StoreError>>) {
         let (answer, answered) = oneshot::channel();
-        (Box::new(Self { work: Some(work), result: None, answer }), answered)
+        (Box::new(Self { work, result: None, answer }), answered)
     }
 }
 
 impl<T, W> Job for Call<T, W>
 where
     T: Send,
-    W: FnOnce(&Tx<'_>) -> Result<T, StoreError> + Send,
+    W: FnMut(&Tx<'_>) -> Result<T, StoreError> + Send,
 {
     fn run(&mut self, tx: &Tx<'_>) -> bool {
-        let Some(work) = self.work.take() else { return false };
+        let work = &mut self.work;
         // A panic costs its own work only: the caller rolls back to the savepoint, and the connection stays whole.
         let result = catch_unwind(AssertUnwindSafe(|| work(tx))).unwrap_or_else(|panic| {
             let what = words(panic.as_ref());

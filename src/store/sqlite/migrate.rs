@@ -8,7 +8,8 @@ use super::super::StoreError;
 use super::connect;
 
 /// Step N brings schema N to N + 1.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_init.sql")];
+pub(super) const MIGRATIONS: &[&str] =
+    &[include_str!("../migrations/0001_init.sql"), include_str!("../migrations/0002_long_tables.sql")];
 
 /// The newest schema that this program knows.
 pub(super) const KNOWN: i64 = MIGRATIONS.len().cast_signed() as i64;
@@ -97,13 +98,13 @@ mod tests {
         let file = connect::file(folder.path());
         let mut db = connect::prepare(folder.path()).unwrap();
         db.execute("INSERT INTO source (name) VALUES ('kept')", []).unwrap();
-        let steps = [MIGRATIONS[0], "ALTER TABLE source ADD COLUMN colour TEXT"];
+        let steps = [MIGRATIONS, &["ALTER TABLE source ADD COLUMN colour TEXT"]].concat();
         migrate(&mut db, &file, &steps).unwrap();
-        assert_eq!(version(&db).unwrap(), 2);
+        assert_eq!(version(&db).unwrap(), KNOWN + 1);
         db.execute("UPDATE source SET colour = 'blue'", []).unwrap();
 
-        let copy = connect::reader(&copy_before(&file, 1)).unwrap();
-        assert_eq!(version(&copy).unwrap(), 1);
+        let copy = connect::reader(&copy_before(&file, KNOWN)).unwrap();
+        assert_eq!(version(&copy).unwrap(), KNOWN);
         let name: String = copy.query_row("SELECT name FROM source", [], |row| row.get(0)).unwrap();
         assert_eq!(name, "kept");
         let id: u32 = copy.query_row("PRAGMA application_id", [], |row| row.get(0)).unwrap();
@@ -115,9 +116,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = connect::file(folder.path());
         let mut db = connect::prepare(folder.path()).unwrap();
-        let steps = [MIGRATIONS[0], "ALTER TABLE source ADD COLUMN colour TEXT", "SELECT * FROM nowhere"];
+        let steps = [MIGRATIONS, &["ALTER TABLE source ADD COLUMN colour TEXT", "SELECT * FROM nowhere"]].concat();
         assert!(migrate(&mut db, &file, &steps).is_err());
-        assert_eq!(version(&db).unwrap(), 1);
+        assert_eq!(version(&db).unwrap(), KNOWN);
         assert!(db.prepare("SELECT colour FROM source").is_err());
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, watch};
 
 use super::{
     Change, Condition, Delivery, Ledger, OutboxFilter, OutboxRow, Receipt, Settlement, Store, StoreError, Subject,
@@ -21,7 +21,7 @@ use crate::telemetry::Telemetry;
 
 use checkpoint::Pressure;
 use job::{Call, Job, Tx};
-use writer::{Operation, Writer};
+use writer::{Operation, Uncounted, Writer};
 
 mod accept;
 mod apply;
@@ -54,7 +54,7 @@ pub struct SqliteStore {
     clock: Clock,
     tasks: Tasks,
     /// `None` once it is closed.
-    writer: Mutex<Option<mpsc::Sender<Operation>>>,
+    writer: Mutex<Option<SyncSender<Operation>>>,
     ended: watch::Receiver<()>,
     readers: SyncSender<Box<dyn Job>>,
     bell: Arc<Notify>,
@@ -77,7 +77,7 @@ impl SqliteStore {
         let help = "How long a commit took, its sync included.";
         let seconds = telemetry.histogram("tidewatch_commit_seconds", help, &[], &COMMIT_BUCKETS);
         let seconds = seconds.with_label_values::<&str>(&[]);
-        let (writer, queue) = mpsc::channel(QUEUE);
+        let (writer, queue) = sync_channel(QUEUE);
         let (committed, commits) = sync_channel(1);
         let (bell, pressure) = (Arc::new(Notify::new()), Arc::new(Pressure::default()));
         let checkpoints = checkpoint::work(&file, commits, Arc::clone(&pressure))?;
@@ -92,6 +92,7 @@ impl SqliteStore {
             seconds,
             committed,
             pressure,
+            uncounted: Uncounted::default(),
         };
         let no_thread = |error: std::io::Error| StoreError::Unavailable(format!("no thread: {error}"));
         // It ends after the writer, whose signals it takes.
@@ -110,7 +111,7 @@ impl SqliteStore {
     async fn write<T, W>(&self, alerts: usize, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        W: FnOnce(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+        W: FnMut(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         let (job, answered) = Call::boxed(work);
         let sender = self.writer.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(StoreError::Busy)?;
@@ -123,7 +124,7 @@ impl SqliteStore {
     async fn read<T, W>(&self, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        W: FnOnce(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+        W: FnMut(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         let (job, answered) = Call::boxed(work);
         self.readers.try_send(job).map_err(|_| StoreError::Busy)?;
@@ -181,7 +182,7 @@ impl Store for SqliteStore {
         for start in (0..alerts.max(1)).step_by(accept::CHUNK) {
             let range = start..(start + accept::CHUNK).min(alerts);
             let (size, post, policy) = (range.len().max(1), Arc::clone(&post), Arc::clone(&policy));
-            counts += self.write(size, move |tx| accept::chunk(tx, &post, range, &policy)).await?;
+            counts += self.write(size, move |tx| accept::chunk(tx, &post, range.clone(), &policy)).await?;
         }
         Ok(Receipt { counts })
     }
@@ -190,8 +191,9 @@ impl Store for SqliteStore {
         let source = source.to_owned();
         self.write(1, move |tx| {
             let source = intake::source(tx.db, &source)?;
-            intake::quarantine(tx, source, &[body])?;
-            Ok(ledger::alerts(tx.db, &Counts { received: 1, quarantined: 1, ..Counts::default() })?)
+            intake::quarantine(tx, source, std::slice::from_ref(&body))?;
+            tx.count(Counts { received: 1, quarantined: 1, ..Counts::default() });
+            Ok(())
         })
         .await
     }
@@ -221,7 +223,7 @@ impl Store for SqliteStore {
         let claimed = self.write(1, move |tx| outbox::claim(tx, &owner, &channel, most, lease)).await?;
         let leases: Vec<_> = claimed.iter().map(|delivery| (delivery.id, delivery.attempt)).collect();
         let read = self.read(move |tx| {
-            let mut deliveries = claimed;
+            let mut deliveries = claimed.clone();
             for delivery in &mut deliveries {
                 if let Subject::Incident(id) = delivery.subject {
                     delivery.incident = incidents::one(tx.db, id)?;
@@ -288,6 +290,11 @@ impl Store for SqliteStore {
     }
 
     async fn ledger(&self) -> Result<Ledger, StoreError> {
+        let counted = |tx: &Tx<'_>| {
+            tx.count_now();
+            Ok(())
+        };
+        self.write(1, counted).await?;
         self.read(|tx| Ok(ledger::read(tx.db)?)).await
     }
 
@@ -340,7 +347,10 @@ mod tests {
         // The first keeps the writer busy until the others are queued, so that they share one transaction.
         let (go, wait) = std::sync::mpsc::channel::<()>();
         let first = store.write(1, move |_| Ok(wait.recv().is_ok()));
-        let good = store.write(1, |tx| name(tx, "good"));
+        let good = store.write(1, |tx| {
+            tx.count(Counts { received: 1, opened: 1, ..Counts::default() });
+            name(tx, "good")
+        });
         let bad = store.write(1, |tx| name(tx, "bad").and_then(|()| Ok(tx.db.execute("INSERT INTO nowhere", [])?)));
         let panics = store.write(1, |tx| name(tx, "worse").map(|()| panic!("as it must")));
         let last = store.write(1, |tx| name(tx, "last"));
@@ -353,6 +363,7 @@ mod tests {
         let names = "SELECT group_concat(name) FROM (SELECT name FROM source ORDER BY id)";
         let names: String = store.read(move |tx| Ok(tx.db.query_row(names, [], |row| row.get(0))?)).await.unwrap();
         assert_eq!(names, "good,last");
+        assert_eq!(store.ledger().await.unwrap().alerts.opened, 1, "it was done twice, and counts once");
     }
 
     #[tokio::test]

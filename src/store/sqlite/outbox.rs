@@ -26,11 +26,12 @@ const HASTEN: &str = "UPDATE outbox SET due_at = ?2, waiting_since = min(waiting
 /// The next cooldown counts from when the message really falls due.
 const DUE_SOONER: &str = "UPDATE thread SET last_due = ?3 WHERE subject = ?1 AND channel = ?2";
 
-/// Subjects with a due message, none of whose messages is in a worker's hands.
-const CLAIMABLE: &str = "SELECT subject FROM outbox AS due WHERE state = 'pending' AND channel = ?1 AND due_at <= ?2 \
+/// Subjects with a due message, none of whose messages is in a worker's hands, in the index's order: whoever takes a few
+/// pays for a few, however many wait. A message is never due before it waits.
+const CLAIMABLE: &str = "SELECT subject FROM outbox AS due INDEXED BY outbox_pending WHERE state = 'pending' \
+     AND channel = ?1 AND waiting_since <= ?2 AND due_at <= ?2 \
      AND NOT EXISTS (SELECT 1 FROM outbox AS leased WHERE leased.subject = due.subject AND leased.channel = ?1 \
-     AND leased.state = 'pending' AND leased.lease_until > ?2) \
-     GROUP BY subject ORDER BY min(waiting_since), min(id) LIMIT ?3";
+     AND leased.state = 'pending' AND leased.lease_until > ?2) ORDER BY waiting_since, id";
 
 /// All unsent messages of one subject on one channel that nobody holds, newest first. A lease that has run out without
 /// a settlement leaves its question open.
@@ -138,8 +139,10 @@ fn newest(tx: &Tx<'_>, subject: &Subject, channel: &str) -> Result<Option<Unsent
     if !older.is_empty() {
         ledger::moved(tx.db, RowState::Pending, RowState::Superseded, older.len())?;
     }
-    let row = params![newest.id, Word(newest.kind), Nanos(newest.waiting_since), newest.ambiguous];
-    tx.db.prepare_cached(STAND_FOR)?.execute(row)?;
+    if !older.is_empty() || newest.ambiguous {
+        let row = params![newest.id, Word(newest.kind), Nanos(newest.waiting_since), newest.ambiguous];
+        tx.db.prepare_cached(STAND_FOR)?.execute(row)?;
+    }
     Ok(Some(newest))
 }
 
@@ -154,6 +157,22 @@ fn unsent_row(row: &Row<'_>) -> rusqlite::Result<Unsent> {
     })
 }
 
+/// The first subjects with a due message, each once.
+fn claimable(tx: &Tx<'_>, channel: &str, most: usize) -> rusqlite::Result<Vec<Subject>> {
+    let mut rows = tx.db.prepare_cached(CLAIMABLE)?;
+    let mut rows = rows.query(params![channel, Nanos(tx.now)])?;
+    let mut subjects = Vec::new();
+    while subjects.len() < most
+        && let Some(row) = rows.next()?
+    {
+        let subject = row.get(0)?;
+        if !subjects.contains(&subject) {
+            subjects.push(subject);
+        }
+    }
+    Ok(subjects)
+}
+
 /// Leases due messages. Their incidents are read afterwards, off the writer.
 pub(super) fn claim(
     tx: &Tx<'_>,
@@ -163,12 +182,8 @@ pub(super) fn claim(
     lease: Duration,
 ) -> Result<Vec<Delivery>, StoreError> {
     let until = later(tx.now, lease);
-    let mut subjects = tx.db.prepare_cached(CLAIMABLE)?;
-    let most = i64::try_from(most).unwrap_or(i64::MAX);
-    let subjects = subjects.query_map(params![channel, Nanos(tx.now), most], |row| row.get(0))?;
-    let subjects: Vec<Subject> = subjects.collect::<rusqlite::Result<_>>()?;
-    let mut deliveries = Vec::with_capacity(subjects.len());
-    for subject in subjects {
+    let mut deliveries = Vec::new();
+    for subject in claimable(tx, channel, most)? {
         let Some(newest) = newest(tx, &subject, channel)? else { continue };
         let lease = params![newest.id, owner, Nanos(until)];
         let attempt = tx.db.prepare_cached(LEASE)?.query_row(lease, |row| row.get(0))?;

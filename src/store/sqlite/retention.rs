@@ -30,8 +30,9 @@ const LOOSE_EPISODES: &str = "SELECT id FROM episode WHERE incident IS NULL AND 
 const NOTICES: &str = "SELECT id FROM outbox WHERE subject >= 'notice:' AND subject < 'notice;' AND settled_at < ?1 \
      AND state NOT IN ('pending', 'dead') LIMIT ?2";
 
-const OLD_GROUPS: &str = "SELECT id FROM alert_group WHERE last_seen < ?1 AND NOT EXISTS (SELECT 1 FROM episode \
-     WHERE episode.alert_group = alert_group.id AND ends_at IS NULL) LIMIT ?2";
+/// Goes over all that is open, once an hour, where an old group is.
+const OLD_GROUPS: &str = "SELECT id FROM alert_group WHERE last_seen < ?1 AND id NOT IN (SELECT alert_group \
+     FROM episode INDEXED BY episode_current WHERE ends_at IS NULL AND alert_group IS NOT NULL) LIMIT ?2";
 
 /// What an incident takes with it, in the order of the references. An incident that has re-opened meanwhile stays.
 const WITH_INCIDENT: [&str; 2] = [

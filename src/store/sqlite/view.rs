@@ -2,11 +2,11 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::convert::{Nanos, Rank, kind, time, time_or_none};
+use super::convert::{Nanos, Rank, Word};
 use crate::alert::changes::{self, Thread, Unsent};
 use crate::alert::episode::{Current, Known, Last};
 use crate::alert::incident::{Key, Standing};
-use crate::alert::{Fingerprint, Severity};
+use crate::alert::{Fingerprint, Kind, Severity};
 use crate::store::Subject;
 
 const CURRENT: &str = "SELECT id, incident, severity, starts_at, held_until IS NOT NULL AS held, \
@@ -18,7 +18,8 @@ const LAST: &str = "SELECT incident, ends_at, flaps FROM episode \
 const STANDING: &str = "SELECT opened_at, resolved_at, last_end, worst, open_info, open_warning, open_critical, total \
      FROM incident WHERE id = ?1";
 
-const OPEN_INCIDENT: &str = "SELECT id FROM incident WHERE source = ?1 AND cause = ?2 AND resolved_at IS NULL";
+const OPEN_INCIDENT: &str = "SELECT opened_at, resolved_at, last_end, worst, open_info, open_warning, open_critical, \
+     total, id FROM incident WHERE source = ?1 AND cause = ?2 AND resolved_at IS NULL";
 
 const HAS_HOST: &str = "SELECT EXISTS (SELECT 1 FROM episode WHERE incident = ?1 AND host = ?2 AND ends_at IS NULL)";
 
@@ -54,9 +55,9 @@ impl changes::View for View<'_> {
         self.db.prepare_cached(STANDING)?.query_row([incident], standing).optional()
     }
 
-    fn open_incident(&mut self, key: &Key) -> rusqlite::Result<Option<i64>> {
+    fn open_incident(&mut self, key: &Key) -> rusqlite::Result<Option<(i64, Standing)>> {
         let key = params![self.source, key.cause];
-        self.db.prepare_cached(OPEN_INCIDENT)?.query_row(key, |row| row.get(0)).optional()
+        self.db.prepare_cached(OPEN_INCIDENT)?.query_row(key, |row| Ok((row.get(8)?, standing(row)?))).optional()
     }
 
     fn has_host(&mut self, incident: i64, host: &str) -> rusqlite::Result<bool> {
@@ -69,47 +70,48 @@ impl changes::View for View<'_> {
     }
 }
 
+// By place: to look a column up by its name takes as long as to read it, and this is done for each alert.
+
 fn current(row: &Row<'_>) -> rusqlite::Result<Current> {
     Ok(Current {
-        id: row.get("id")?,
-        incident: row.get("incident")?,
-        severity: row.get::<_, Rank>("severity")?.0,
-        starts_at: time(row, "starts_at")?,
-        held: row.get("held")?,
-        absent: row.get("absent")?,
+        id: row.get(0)?,
+        incident: row.get(1)?,
+        severity: row.get::<_, Rank>(2)?.0,
+        starts_at: row.get::<_, Nanos>(3)?.0,
+        held: row.get(4)?,
+        absent: row.get(5)?,
     })
 }
 
 fn last(row: &Row<'_>) -> rusqlite::Result<Last> {
-    Ok(Last { incident: row.get("incident")?, ends_at: time(row, "ends_at")?, flaps: row.get("flaps")? })
+    Ok(Last { incident: row.get(0)?, ends_at: row.get::<_, Nanos>(1)?.0, flaps: row.get(2)? })
 }
 
 fn standing(row: &Row<'_>) -> rusqlite::Result<Standing> {
+    let count = |place| row.get::<_, i64>(place).map(i64::cast_unsigned);
     let mut open = [0; 4];
-    for (severity, column) in
-        [(Severity::Info, "open_info"), (Severity::Warning, "open_warning"), (Severity::Critical, "open_critical")]
-    {
-        open[severity as usize] = row.get::<_, i64>(column)?.cast_unsigned();
+    for (severity, place) in [(Severity::Info, 4), (Severity::Warning, 5), (Severity::Critical, 6)] {
+        open[severity as usize] = count(place)?;
     }
     Ok(Standing {
-        opened_at: time(row, "opened_at")?,
-        resolved_at: time_or_none(row, "resolved_at")?,
-        last_end: time_or_none(row, "last_end")?,
-        worst: row.get::<_, Rank>("worst")?.0,
+        opened_at: row.get::<_, Nanos>(0)?.0,
+        resolved_at: row.get::<_, Option<Nanos>>(1)?.map(|at| at.0),
+        last_end: row.get::<_, Option<Nanos>>(2)?.map(|at| at.0),
+        worst: row.get::<_, Rank>(3)?.0,
         open,
-        total: row.get::<_, i64>("total")?.cast_unsigned(),
+        total: count(7)?,
     })
 }
 
 fn thread(row: &Row<'_>) -> rusqlite::Result<Thread> {
-    let unsent = match row.get::<_, Option<i64>>("id")? {
+    let unsent = match row.get(2)? {
         Some(id) => Some(Unsent {
             id,
-            kind: kind(row, "kind")?,
-            due_at: time(row, "due_at")?,
-            tried: row.get::<_, i64>("lease_attempt")? > 0,
+            kind: row.get::<_, Word<Kind>>(3)?.0,
+            due_at: row.get::<_, Nanos>(4)?.0,
+            tried: row.get::<_, i64>(5)? > 0,
         }),
         None => None,
     };
-    Ok(Thread { channel: row.get("channel")?, last_due: time(row, "last_due")?, unsent })
+    Ok(Thread { channel: row.get(0)?, last_due: row.get::<_, Nanos>(1)?.0, unsent })
 }

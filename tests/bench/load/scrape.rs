@@ -20,8 +20,7 @@ pub(crate) fn run(rounds: usize, gzip: bool, targets: &[&str]) -> Value {
         .iter()
         .map(|target| {
             let (address, path) = target.split_once('/').unwrap_or((target, "metrics"));
-            let request =
-                format!("GET /{path} HTTP/1.1\r\nHost: {address}\r\nAccept-Encoding: {encoding}\r\n{HEAD}");
+            let request = format!("GET /{path} HTTP/1.1\r\nHost: {address}\r\nAccept-Encoding: {encoding}\r\n{HEAD}");
             (Client::connect(address), request, Vec::<Duration>::new(), 0)
         })
         .collect();

@@ -19,7 +19,7 @@ PEERS = {
     "blackbox_exporter": ("BLACKBOX_EXPORTER", "prometheus-blackbox-exporter"),
 }
 PROBES = """
-[collectors.probes.targets.web]
+[[collectors.probes.targets]]
 target = "{target}"
 module = "http_2xx"
 """
@@ -161,7 +161,7 @@ def growth(bench):
             config = "".join(f'[collectors.redis.targets.r{at}]\naddress = "{keys}"\n' for at in range(count))
             rows.append([f"{count} Redis", *grown(bench, folder, "redis", config)])
         for count in PROBED:
-            config = "".join(f'[collectors.probes.targets.p{at}]\ntarget = "{target}"\nmodule = "http_2xx"\n' for at in range(count))
+            config = "".join(f'[[collectors.probes.targets]]\ntarget = "{target}"\nmodule = "http_2xx"\ninstance = "p{at}"\n' for at in range(count))
             rows.append([f"{count} probes", *grown(bench, folder, "probes", config)])
     head = ["a scrape of the collector alone", "processor µs", "p50 µs", "bytes, gzip", "resident MiB", "open files"]
     return Report([], [table(head, rows)])

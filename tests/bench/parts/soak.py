@@ -24,13 +24,13 @@ address = "{keys}"
 address = "{silent}"
 [collectors.redis.targets.nonsense]
 address = "{nonsense}"
-[collectors.probes.targets.real]
+[[collectors.probes.targets]]
 target = "http://{peer}/-/healthy"
 module = "http_2xx"
-[collectors.probes.targets.silent]
+[[collectors.probes.targets]]
 target = "http://{silent}/"
 module = "http_2xx"
-[collectors.probes.targets.nonsense]
+[[collectors.probes.targets]]
 target = "http://{nonsense}/"
 module = "http_2xx"
 """

@@ -1,0 +1,219 @@
+//! One connection to one database: opened, asked, and given up when it no longer answers in time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use rustls::ClientConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_postgres::config::SslMode as Negotiation;
+use tokio_postgres::{Client, SimpleQueryMessage};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::address::{Address, SslMode};
+use super::password;
+use super::rows::Rows;
+use super::tls::{self, Connector};
+use super::trouble::{Failure, Trouble};
+use crate::config::Secret;
+use crate::net;
+use crate::task::Tasks;
+
+/// How long things may take; each is shorter than the next.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Waiting for a lock, watched by the server.
+    pub(super) lock: Duration,
+    /// One query, watched by the server.
+    pub(super) statement: Duration,
+    /// Opening a connection.
+    pub(super) connect: Duration,
+    /// More rows of one query are not read.
+    pub(super) rows: usize,
+}
+
+/// A server that has not answered this long after its own limit of a statement hangs.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// A connection that answers. Dropping it closes the socket at once, whatever is under way.
+pub(super) struct Session {
+    client: Client,
+    /// Ends the task that drives the connection.
+    _guard: DropGuard,
+    /// As `server_version_num` has it: 150018 is 15.18. 0 where the other side is no Postgres.
+    pub(super) version: u32,
+}
+
+/// What a server is told at the start of a connection, so that it keeps the limits itself. PgBouncer's console takes
+/// none of it.
+fn startup(limits: &Limits) -> String {
+    format!(
+        "-c statement_timeout={} -c lock_timeout={} -c default_transaction_read_only=on -c datestyle=ISO",
+        limits.statement.as_millis(),
+        limits.lock.as_millis(),
+    )
+}
+
+impl Session {
+    /// Opens a connection. The password is read anew: it may have changed.
+    pub(super) async fn open(
+        address: &Address,
+        password_file: Option<&std::path::Path>,
+        database: &str,
+        limits: &Limits,
+        console: bool,
+        tasks: &Tasks,
+        deadline: Instant,
+    ) -> Result<Self, Trouble> {
+        let deadline = deadline.min(Instant::now() + limits.connect);
+        let mut config = tokio_postgres::Config::new();
+        config.dbname(database).application_name("tidewatch");
+        if !console {
+            config.options(startup(limits));
+        }
+        if let Some(user) = &address.user {
+            config.user(user);
+        }
+        if let Some(password) = password::find(address, password_file, database)? {
+            config.password(Secret::expose(&password));
+        }
+        let open = async {
+            if let Some(socket) = address.socket() {
+                let stream = tokio::net::UnixStream::connect(&socket).await.map_err(|error| {
+                    let why = format!("no connection: {}: {error}", socket.display());
+                    Trouble::new(why, "see whether the server runs: pg_isready")
+                })?;
+                config.ssl_mode(Negotiation::Disable);
+                return start(&config, stream, None, tasks).await;
+            }
+            let tls = encryption(address)?;
+            config.ssl_mode(match address.sslmode.unwrap_or_default() {
+                SslMode::Disable => Negotiation::Disable,
+                SslMode::Prefer => Negotiation::Prefer,
+                SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => Negotiation::Require,
+            });
+            let left = deadline.saturating_duration_since(Instant::now());
+            let stream = net::dial::tcp(address.host(), address.port(), left).await.map_err(|error| {
+                Trouble::new(
+                    format!("no connection: {error}"),
+                    "see whether the server runs and can be reached: pg_isready",
+                )
+            })?;
+            start(&config, stream, tls.map(|config| Connector { config, host: address.host().to_owned() }), tasks).await
+        };
+        let late = || {
+            let why = format!("no connection within {:?}", limits.connect);
+            Err(Trouble::new(why, "see whether the server answers, and what stands between: a firewall, a proxy"))
+        };
+        timeout_at(deadline, open).await.unwrap_or_else(|_| late())
+    }
+
+    /// Asks questions, parted by semicolons, in one message: an answer for each. One that is not answered in time costs
+    /// the connection, because the answer may be on its way still.
+    pub(super) async fn query(&self, sql: &str, limits: &Limits, deadline: Instant) -> Result<Vec<Rows>, Failure> {
+        let left = deadline.saturating_duration_since(Instant::now()).min(limits.statement + GRACE);
+        let hangs = || {
+            let why = "the server does not answer a query in time, although it should have ended it itself";
+            Failure::Lost(Trouble::new(why, "look whether the server, its disk or the network hangs"))
+        };
+        timeout(left, self.read(sql, limits.rows)).await.map_err(|_| hangs())?.map_err(|error| Failure::of(&error))
+    }
+
+    async fn read(&self, sql: &str, most: usize) -> Result<Vec<Rows>, tokio_postgres::Error> {
+        let mut answers: Vec<Rows> = Vec::new();
+        let mut stream = std::pin::pin!(self.client.simple_query_raw(sql).await?);
+        // To its end, also where the rows are no longer kept: the next answer stands behind it.
+        while let Some(message) = stream.next().await {
+            match (message?, answers.last_mut()) {
+                (SimpleQueryMessage::RowDescription(columns), _) => answers.push(Rows::of(columns)),
+                (SimpleQueryMessage::Row(row), Some(rows)) if rows.kept.len() < most => rows.kept.push(row),
+                (SimpleQueryMessage::Row(_), Some(rows)) => rows.cut = true,
+                _ => {}
+            }
+        }
+        Ok(answers)
+    }
+
+    /// Whether the connection is known to be gone.
+    pub(super) fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+}
+
+fn encryption(address: &Address) -> Result<Option<Arc<ClientConfig>>, Trouble> {
+    let Some(options) = tls::options(address) else { return Ok(None) };
+    // Read anew for each connection, as the password is: certificates are renewed.
+    let config = net::tls::configure(&options).map_err(|error| {
+        Trouble::new(error.to_string(), "give the files of `ca_file`, `cert_file` and `key_file` what they should have")
+    })?;
+    Ok(Some(Arc::new(config)))
+}
+
+/// Logs in over a stream and starts the task that drives the connection.
+async fn start<S>(
+    config: &tokio_postgres::Config,
+    stream: S,
+    tls: Option<Connector>,
+    tasks: &Tasks,
+) -> Result<Session, Trouble>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    if let Some(tls) = tls {
+        let (client, connection) =
+            config.connect_raw(stream, tls).await.map_err(|error| Trouble::connecting(&error))?;
+        let version = connection.parameter("server_version").map_or(0, version_number);
+        return Ok(drive(client, connection, version, tasks));
+    }
+    let plain = config.connect_raw(stream, tokio_postgres::NoTls).await;
+    let (client, connection) = plain.map_err(|error| Trouble::connecting(&error))?;
+    let version = connection.parameter("server_version").map_or(0, version_number);
+    Ok(drive(client, connection, version, tasks))
+}
+
+fn drive<C>(client: Client, connection: C, version: u32, tasks: &Tasks) -> Session
+where
+    C: Future<Output = Result<(), tokio_postgres::Error>> + Send + 'static,
+{
+    let dropped = CancellationToken::new();
+    let (cut, stopping) = (dropped.clone(), tasks.stopping());
+    // How it ended is told to whoever asks the client next.
+    drop(tasks.spawn("postgres connection", async move {
+        tokio::select! {
+            _ = connection => {}
+            () = cut.cancelled() => {}
+            () = stopping => {}
+        }
+    }));
+    Session { client, _guard: dropped.drop_guard(), version }
+}
+
+/// `15.18 (Debian 15.18-0+deb12u1)` as 150018, `18beta1` as 180000, `9.6.24` as 90624.
+fn version_number(text: &str) -> u32 {
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let mut numbers = text.get(..end).unwrap_or_default().split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+    let mut next = || numbers.next().unwrap_or(0).min(999);
+    match next() {
+        major @ 10.. => major * 10_000 + next(),
+        major => major * 10_000 + next() * 100 + next(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::version_number;
+
+    #[test]
+    fn versions_are_numbers_that_grow() {
+        for (text, number) in [
+            ("15.18 (Debian 15.18-0+deb12u1)", 150_018),
+            ("18beta1", 180_000),
+            ("9.6.24", 90_624),
+            ("1.18.0/bouncer", 11_800),
+            ("", 0),
+        ] {
+            assert_eq!(version_number(text), number, "{text}");
+        }
+    }
+}

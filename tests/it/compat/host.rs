@@ -1,0 +1,68 @@
+//! The families of node_exporter 1.12, and of 1.5 where this kernel still offers them, on the host of the test.
+
+use tidewatch::clock::Clock;
+use tidewatch::collect::Declare;
+use tidewatch::collect::host::{Host, HostConfig};
+
+use crate::host::{deps, run};
+use crate::support::compat::{Exceptions, compare, compare_series, reference};
+
+/// Labels that name a device, a mount, a processor, or what else is of one machine.
+const OWN: [&str; 7] = ["clocksource", "cpu", "device", "device_error", "fstype", "mountpoint", "time_zone"];
+
+/// Families whose labels all tell of the machine, or of parts that are not compared here.
+const OF_A_MACHINE: [&str; 6] =
+    ["node_cpu_info", "node_disk_info", "node_network_info", "node_os_", "node_scrape_collector_", "node_uname_info"];
+
+async fn agrees(name: &str) {
+    let (ours, _) = run(&Host::build(&HostConfig::default(), &deps(Clock::system()))).await;
+    let (reference, exceptions) = (reference(name), Exceptions::of(name));
+    let mut found = compare(&reference, &ours, &exceptions);
+    let shared = |family: &str| !OF_A_MACHINE.iter().any(|start| family.starts_with(start));
+    found.extend(compare_series(&reference, &ours, &exceptions, &OWN, shared));
+    assert_eq!(found, Vec::<String>::new(), "{name}");
+}
+
+#[tokio::test]
+async fn node_exporter_1_12() {
+    agrees("node_exporter-1.12.1").await;
+}
+
+#[tokio::test]
+async fn node_exporter_1_5() {
+    agrees("node_exporter-1.5.0").await;
+}
+
+/// The parts that are off by default and find something on every host.
+const OPTIONAL: [&str; 21] = [
+    "buddyinfo",
+    "cgroups",
+    "cpu_vulnerabilities",
+    "drbd",
+    "drm",
+    "interrupts",
+    "ksmd",
+    "lnstat",
+    "meminfo_numa",
+    "network_route",
+    "nvmesubsystem",
+    "pcidevice",
+    "processes",
+    "qdisc",
+    "slabinfo",
+    "softirqs",
+    "swap",
+    "sysctl",
+    "tcpstat",
+    "xfrm",
+    "zoneinfo",
+];
+
+#[tokio::test]
+async fn node_exporter_1_12_with_all_collectors() {
+    let name = "node_exporter-1.12.1-all-collectors";
+    let mut config = HostConfig::default();
+    config.parts.enable = OPTIONAL.map(str::to_owned).to_vec();
+    let (ours, _) = run(&Host::build(&config, &deps(Clock::system()))).await;
+    assert_eq!(compare(&reference(name), &ours, &Exceptions::of(name)), Vec::<String>::new());
+}

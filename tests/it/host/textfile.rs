@@ -1,0 +1,116 @@
+//! Files that other programs leave: what is sound is told, what is not costs itself only.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use tidewatch::clock::Clock;
+use tidewatch::collect::Declare;
+use tidewatch::collect::host::{Host, HostConfig, TextfileConfig};
+
+use super::{deps, only, run};
+
+async fn told(patterns: &[&str]) -> Vec<String> {
+    let directory = patterns.iter().map(|pattern| (*pattern).to_owned()).collect();
+    let config =
+        HostConfig { parts: only(&["textfile"]), textfile: TextfileConfig { directory }, ..HostConfig::default() };
+    let (text, _) = run(&Host::build(&config, &deps(Clock::system()))).await;
+    let own = |line: &&str| !line.contains("node_scrape_collector_");
+    text.lines().filter(own).map(str::to_owned).collect()
+}
+
+fn write(folder: &Path, file: &str, text: &str) {
+    let path = folder.join(file);
+    std::fs::write(&path, text).unwrap();
+    let changed = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_900);
+    std::fs::File::options().write(true).open(path).unwrap().set_modified(changed).unwrap();
+}
+
+#[tokio::test]
+async fn sound_files_are_told_as_they_stand() {
+    let folder = tempfile::tempdir().unwrap();
+    write(
+        folder.path(),
+        "a.prom",
+        "# TYPE jobs_total counter\njobs_total{job=\"a\\\\b \\\"c\\\"\\nd\"} 3\nplain 1.5\n\
+         # HELP h Some.\n# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 2\nh_sum 5\nh_count 2\n",
+    );
+    write(
+        folder.path(),
+        "b.prom",
+        "# TYPE jobs_total counter\njobs_total{job=\"e\",more=\"1\"} 4\n\
+         # TYPE s summary\ns{quantile=\"0.5\"} NaN\ns_sum 0\ns_count 0\n",
+    );
+    write(folder.path(), "c.prom.tmp", "not read\n");
+    let name = folder.path().display().to_string();
+    let expected = [
+        format!("# HELP jobs_total Metric read from {name}/a.prom, {name}/b.prom"),
+        "# TYPE jobs_total counter".into(),
+        r#"jobs_total{job="a\\b \"c\"\nd"} 3"#.into(),
+        r#"jobs_total{job="e",more="1"} 4"#.into(),
+        format!("# HELP plain Metric read from {name}/a.prom"),
+        "# TYPE plain untyped".into(),
+        "plain 1.5".into(),
+        "# HELP h Some.".into(),
+        "# TYPE h histogram".into(),
+        r#"h_bucket{le="1"} 1"#.into(),
+        r#"h_bucket{le="+Inf"} 2"#.into(),
+        "h_sum 5".into(),
+        "h_count 2".into(),
+        format!("# HELP s Metric read from {name}/b.prom"),
+        "# TYPE s summary".into(),
+        r#"s{quantile="0.5"} NaN"#.into(),
+        "s_sum 0".into(),
+        "s_count 0".into(),
+        "# HELP node_textfile_mtime_seconds Unixtime mtime of textfiles successfully read.".into(),
+        "# TYPE node_textfile_mtime_seconds gauge".into(),
+        format!("node_textfile_mtime_seconds{{file=\"{name}/a.prom\"}} 1700000000"),
+        format!("node_textfile_mtime_seconds{{file=\"{name}/b.prom\"}} 1700000000"),
+        "# HELP node_textfile_scrape_error 1 if there was an error opening or reading a file, 0 otherwise".into(),
+        "# TYPE node_textfile_scrape_error gauge".into(),
+        "node_textfile_scrape_error 0".into(),
+    ];
+    assert_eq!(told(&[&name]).await, expected);
+}
+
+#[tokio::test]
+async fn a_bad_file_costs_its_own_series_only() {
+    for bad in [
+        "good 1\nbad{\n",
+        "other 1 1395066363000\n",
+        "other{a=\"1\"} 1\nother{a=\"1\"} 2\n",
+        "other 1",
+        "# TYPE good counter\ngood{a=\"1\"} 1\nother 1\n",
+        "# HELP good Another help.\ngood{a=\"1\"} 1\nother 1\n",
+        "good 2\nother 1\n",
+        "# TYPE other histogram\nother_bucket{le=\"1\"} 3\nother_count 2\n",
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), "1.prom", "# HELP good Help.\ngood 1\n");
+        write(folder.path(), "2.prom", bad);
+        write(folder.path(), "3.prom", "last 1\n");
+        let lines = told(&[folder.path().to_str().unwrap()]).await;
+        let samples: Vec<&str> =
+            lines.iter().map(String::as_str).filter(|line| !line.starts_with('#') && !line.contains("mtime")).collect();
+        assert_eq!(samples, ["good 1", "last 1", "node_textfile_scrape_error 1"], "{bad:?}");
+        let times = lines.iter().filter(|line| line.starts_with("node_textfile_mtime_seconds{"));
+        assert_eq!(times.count(), 2, "{bad:?}");
+    }
+}
+
+#[tokio::test]
+async fn folders_are_found_by_patterns_and_what_is_no_file_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    for job in ["a", "b"] {
+        std::fs::create_dir_all(root.path().join(job).join("prom")).unwrap();
+        write(root.path(), &format!("{job}/prom/x.prom"), &format!("{job} 1\n"));
+    }
+    let pattern = format!("{}/*/prom", root.path().display());
+    let lines = told(&[&pattern]).await;
+    assert!(["a 1", "b 1", "node_textfile_scrape_error 0"].iter().all(|line| lines.contains(&(*line).to_owned())));
+    std::fs::create_dir(root.path().join("a/prom/folder.prom")).unwrap();
+    let lines = told(&[&pattern]).await;
+    assert!(["a 1", "b 1", "node_textfile_scrape_error 1"].iter().all(|line| lines.contains(&(*line).to_owned())));
+    let lines = told(&[&format!("{}/none", root.path().display())]).await;
+    assert!(lines.contains(&"node_textfile_scrape_error 1".to_owned()));
+    assert!(told(&[]).await.contains(&"node_textfile_scrape_error 0".to_owned()));
+}
