@@ -52,6 +52,10 @@ const DEFAULT_MODULE: &str = "http_2xx";
 /// A longer target is none.
 const LONGEST_TARGET: usize = 2_048;
 
+/// The longest that a target of the configuration takes where neither it nor its module says: one that hangs holds the
+/// scrape as long.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// What is left of a deadline for the samples' way.
 const MARGIN: Duration = Duration::from_millis(250);
 
@@ -146,7 +150,7 @@ impl Probes {
             module: target.module(),
             hostname: target.hostname.as_deref(),
         };
-        let wanted = target.timeout.or(prepared.module.timeout).map_or(self.share, |span| span.0);
+        let wanted = target.timeout.or(prepared.module.timeout).map_or(PATIENCE, |span| span.0);
         let outcome = self.probe(&around, prepared, wanted.min(self.share), Transcript::default()).await;
         Some((at, outcome))
     }

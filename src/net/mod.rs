@@ -3,4 +3,5 @@
 pub mod client;
 pub mod dial;
 pub mod handshake;
+mod pinned;
 pub mod tls;

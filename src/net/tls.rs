@@ -14,6 +14,8 @@ use rustls::{
 };
 use serde::Deserialize;
 
+use super::pinned::Pinned;
+
 /// How much of the other side's certificate is checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -89,12 +91,12 @@ pub fn configure(options: &Options) -> Result<ClientConfig, TlsError> {
     };
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(versions)?;
     let builder = match options.check {
-        Check::Full => builder.with_root_certificates(roots(options.ca_file.as_deref())?),
+        Check::Full => {
+            builder.dangerous().with_custom_certificate_verifier(verifier(options.ca_file.as_deref(), &provider)?)
+        }
         Check::Chain => {
-            let roots = Arc::new(roots(options.ca_file.as_deref())?);
-            let chain = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider));
-            let chain = chain.build().map_err(|error| Error::General(error.to_string()))?;
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(Lenient { provider, chain: Some(chain) }))
+            let chain = Some(verifier(options.ca_file.as_deref(), &provider)?);
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(Lenient { provider, chain }))
         }
         Check::Nothing => {
             builder.dangerous().with_custom_certificate_verifier(Arc::new(Lenient { provider, chain: None }))
@@ -109,6 +111,16 @@ pub fn configure(options: &Options) -> Result<ClientConfig, TlsError> {
             Ok(builder.with_client_auth_cert(chain, key)?)
         }
     }
+}
+
+/// Checks chain and name; of what a file holds also a server's own certificate.
+fn verifier(file: Option<&Path>, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
+    let usual = WebPkiServerVerifier::builder_with_provider(Arc::new(roots(file)?), Arc::clone(provider));
+    let usual = usual.build().map_err(|error| Error::General(error.to_string()))?;
+    Ok(match file {
+        None => usual,
+        Some(file) => Arc::new(Pinned { usual, trusted: certificates(file)? }),
+    })
 }
 
 /// The authorities in a file, or the system's, of which bad ones are skipped.
@@ -143,7 +155,7 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 #[derive(Debug)]
 struct Lenient {
     provider: Arc<CryptoProvider>,
-    chain: Option<Arc<WebPkiServerVerifier>>,
+    chain: Option<Arc<dyn ServerCertVerifier>>,
 }
 
 impl ServerCertVerifier for Lenient {

@@ -2,9 +2,11 @@
 #![expect(clippy::float_cmp, reason = "a sample is read as it was written")]
 
 mod dns;
+mod files;
 mod grpc;
 mod hostile;
 mod http;
 mod icmp;
 mod limits;
+mod served;
 mod tcp;

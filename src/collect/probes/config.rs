@@ -52,7 +52,7 @@ pub struct Target {
     pub instance: String,
     /// The name in the request and in the certificate, where it is not the target's.
     pub hostname: Option<String>,
-    /// The longest that this probe takes; the module's, if not said.
+    /// The longest that this probe takes; the module's, if not said, else 5 s.
     pub timeout: Option<Span>,
 }
 
@@ -129,7 +129,12 @@ impl ProbesConfig {
                         .hint("write it like https://*.example.org/* or db:5432"),
                 ),
                 Ok(pattern) => {
-                    if let Some((what, hint)) = costly::warning(&pattern.example(), &Module::of(Prober::Http)) {
+                    if pattern.is_everywhere() {
+                        let problem = Problem::warning(format!("allow.{at}"), "it names every host");
+                        problems.push(problem.hint("whoever reaches /probe can look round this network: name hosts"));
+                    }
+                    let costly = |target: String| costly::warning(&target, &Module::of(Prober::Http));
+                    if let Some((what, hint)) = pattern.examples().find_map(costly) {
                         problems.push(Problem::warning(format!("allow.{at}"), what).hint(hint));
                     }
                 }
@@ -217,10 +222,17 @@ mod tests {
     }
 
     #[test]
+    fn a_pattern_that_names_every_host_is_warned_of() {
+        assert_eq!(problems("allow = ['*:*/*']"), ["allow.0: it names every host"]);
+        assert_eq!(problems("allow = ['*.example.org']"), [""; 0]);
+    }
+
+    #[test]
     fn what_costs_money_is_warned_of() {
-        let found =
-            problems("allow = ['litellm:4000/health']\ntargets = [{ target = 'http://litellm:4000/health' }]\n");
-        assert_eq!(found.len(), 2, "{found:?}");
+        let found = problems(
+            "allow = ['litellm:4000/health', 'http://gateway:4000/*']\ntargets = [{ target = 'http://litellm:4000/health' }]\n",
+        );
+        assert_eq!(found.len(), 3, "{found:?}");
         assert!(found.iter().all(|problem| problem.contains("costs money")), "{found:?}");
     }
 }

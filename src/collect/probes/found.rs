@@ -156,8 +156,11 @@ impl Found {
             let labels: Vec<(&str, &str)> = labels.iter().map(|(name, value)| (&**name, &**value)).collect();
             batch.push_labelled(&f::EXPECT, &labels, 1.0);
         }
-        if let Some(tls) = &self.tls {
-            tls.write(batch, matches!(self.kind, Kind::Http(_)));
+        match &self.tls {
+            Some(tls) => tls.write(batch, matches!(self.kind, Kind::Http(_))),
+            // The original has the family for every probe of gRPC.
+            None if matches!(self.kind, Kind::Grpc(_)) => batch.push(&f::TLS_EXPIRY, &[], 0.0),
+            None => {}
         }
     }
 }

@@ -11,6 +11,7 @@ use super::found::{self, Found};
 use super::module::Icmp;
 use super::resolve;
 
+mod hops;
 mod packet;
 
 /// What a request carries where the module says no size.
@@ -51,12 +52,12 @@ pub(super) async fn probe(
     found.stage = "waiting for the echo";
     let mut buffer = vec![0; 64 << 10];
     loop {
-        let read = socket.recv(&mut buffer).await;
-        let read = read.map_err(|error| format!("waiting for the echo: {}", resolve::words(&error)))?;
+        let read = hops::receive(&socket, &mut buffer).await;
+        let (read, hops) = read.map_err(|error| format!("waiting for the echo: {}", resolve::words(&error)))?;
         let datagram = buffer.get(..read).unwrap_or_default();
         // An unprivileged socket gets its own id from the kernel, and only its own replies.
         let id = (kind != Kind::Datagram).then_some(id);
-        if let Some(packet::Hops(hops)) = packet::reply(ip, kind != Kind::Datagram, datagram, id, sequence, &payload) {
+        if packet::is_reply(ip, kind != Kind::Datagram, datagram, id, sequence, &payload) {
             icmp.rtt = begun.elapsed().as_secs_f64();
             icmp.hops = hops;
             return Ok(());
@@ -74,20 +75,23 @@ enum Kind {
     RawWithHeader,
 }
 
-/// A raw socket tells the hop limit of the reply, so that it comes first; without the right to have one the kernel's own
-/// echo socket does.
+/// The kernel's own echo socket needs no right of ours; where it is not open to our group, a raw socket may be.
 fn open(ip: IpAddr, options: &Icmp) -> io::Result<(Socket, Kind)> {
     let (domain, protocol, any): (_, _, IpAddr) = match ip {
         IpAddr::V4(_) => (Domain::IPV4, Protocol::ICMPV4, Ipv4Addr::UNSPECIFIED.into()),
         IpAddr::V6(_) => (Domain::IPV6, Protocol::ICMPV6, Ipv6Addr::UNSPECIFIED.into()),
     };
     let with_header = options.dont_fragment && ip.is_ipv4();
-    let (socket, kind) = match Socket::new(domain, Type::RAW, Some(protocol)) {
-        Ok(socket) if with_header => (socket, Kind::RawWithHeader),
-        Ok(socket) => (socket, Kind::Raw),
-        Err(error) if with_header => return Err(error),
-        Err(_) => (Socket::new(domain, Type::DGRAM, Some(protocol))?, Kind::Datagram),
+    let raw = || Socket::new(domain, Type::RAW, Some(protocol));
+    let (socket, kind) = if with_header {
+        (raw()?, Kind::RawWithHeader)
+    } else {
+        match Socket::new(domain, Type::DGRAM, Some(protocol)) {
+            Ok(socket) => (socket, Kind::Datagram),
+            Err(_) => (raw()?, Kind::Raw),
+        }
     };
+    hops::ask(&socket, ip)?;
     socket.set_nonblocking(true)?;
     if let Some(ttl) = options.ttl {
         match ip {

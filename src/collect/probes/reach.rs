@@ -114,14 +114,21 @@ impl Pattern {
             && glob(self.path.as_deref().unwrap_or("/"), &goal.path)
     }
 
-    /// An address that this pattern lets be reached: for a look at what it could cost.
-    pub(super) fn example(&self) -> String {
+    /// Whether it names every host.
+    pub(super) fn is_everywhere(&self) -> bool {
+        self.host.chars().all(|c| c == '*')
+    }
+
+    /// Addresses that this pattern lets be reached: for a look at what they could cost.
+    pub(super) fn examples(&self) -> impl Iterator<Item = String> {
         let port = match self.port {
             Port::Number(port) => format!(":{port}"),
             Port::Any | Port::Default => String::new(),
         };
-        let path = self.path.as_deref().unwrap_or("/");
-        format!("{}://{}{port}{path}", self.scheme.as_deref().unwrap_or("http"), self.host.replace('*', "any"))
+        let place = format!("{}://{}{port}", self.scheme.as_deref().unwrap_or("http"), self.host.replace('*', "any"));
+        let path = self.path.clone().unwrap_or_else(|| "/".into());
+        let health = glob(&path, "/health").then(|| "/health".to_owned());
+        health.into_iter().chain([path]).map(move |path| format!("{place}{path}"))
     }
 }
 

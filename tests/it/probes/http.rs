@@ -202,6 +202,32 @@ async fn tls_is_verified_and_told() {
 }
 
 #[tokio::test]
+async fn a_self_signed_certificate_that_is_itself_trusted_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = std::process::Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"])
+        .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"])
+        .args(["-keyout", "key.pem", "-out", "cert.pem"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    let own = Certificates { authority: certificate.clone(), certificate: certificate.clone(), key };
+    let stub = HttpStub::start_tls(own.acceptor(), |_| Reply::status(200, "safe")).await;
+    let target = |host: &str| format!("https://{host}:{}/", stub.address.port());
+    let trusting = Prober::new(&format!(
+        "[probes]\nallow = ['https://localhost:*/*', 'https://127.0.0.1:*/*']\n{}",
+        module(&format!("tls_config = {{ ca_file = '{}' }}", certificate.display()))
+    ));
+    assert!(trusting.probe(&target("localhost"), "m").await.success());
+    assert!(!trusting.probe(&target("127.0.0.1"), "m").await.success(), "it has another name");
+    let other = Certificates::make(folder.path());
+    let distrusting = module(&format!("tls_config = {{ ca_file = '{}' }}", other.authority.display()));
+    assert!(!prober(&distrusting).probe(&target("localhost"), "m").await.success(), "it is not among the trusted");
+}
+
+#[tokio::test]
 async fn http_2_is_spoken_where_the_server_does() {
     let folder = tempfile::tempdir().unwrap();
     let certificates = Certificates::make(folder.path());

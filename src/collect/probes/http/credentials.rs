@@ -78,6 +78,10 @@ fn word(file: &Path) -> Result<String, String> {
 
 fn read(file: &Path) -> Result<Vec<u8>, String> {
     let told = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+    // Opening a pipe waits for its other end.
+    if !std::fs::metadata(file).map_err(|error| told(&error))?.is_file() {
+        return Err(told(&"no regular file"));
+    }
     let mut bytes = Vec::new();
     let opened = std::fs::File::open(file).map_err(|error| told(&error))?;
     opened.take(LONGEST + 1).read_to_end(&mut bytes).map_err(|error| told(&error))?;

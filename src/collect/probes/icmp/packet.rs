@@ -32,31 +32,23 @@ pub(super) fn with_header(ip: IpAddr, ttl: u8, request: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The hop limit of a reply; nothing, where the datagram lacks the header that tells it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Hops(pub(super) Option<u8>);
-
-/// Whether `datagram` is the reply; with its hop limit.
-pub(super) fn reply(
-    ip: IpAddr,
-    raw: bool,
-    datagram: &[u8],
-    id: Option<u16>,
-    sequence: u16,
-    payload: &[u8],
-) -> Option<Hops> {
-    let (hops, message) = if raw && ip.is_ipv4() {
-        let words = usize::from(datagram.first()? & 0x0f);
-        (Some(*datagram.get(8)?), datagram.get(words * 4..)?)
-    } else {
-        (None, datagram)
+/// Whether `datagram` is the reply. A raw socket of IPv4 gives it with its header.
+pub(super) fn is_reply(ip: IpAddr, raw: bool, datagram: &[u8], id: Option<u16>, sequence: u16, payload: &[u8]) -> bool {
+    let ours = || {
+        let message = if raw && ip.is_ipv4() {
+            let words = usize::from(datagram.first()? & 0x0f);
+            datagram.get(words * 4..)?
+        } else {
+            datagram
+        };
+        let field = |at: usize| Some(u16::from_be_bytes([*message.get(at)?, *message.get(at + 1)?]));
+        let ours = *message.first()? == types(ip).1
+            && id.is_none_or(|id| field(4) == Some(id))
+            && field(6) == Some(sequence)
+            && message.get(8..)? == payload;
+        Some(ours)
     };
-    let field = |at: usize| Some(u16::from_be_bytes([*message.get(at)?, *message.get(at + 1)?]));
-    let ours = *message.first()? == types(ip).1
-        && id.is_none_or(|id| field(4) == Some(id))
-        && field(6) == Some(sequence)
-        && message.get(8..)? == payload;
-    ours.then_some(Hops(hops))
+    ours().unwrap_or(false)
 }
 
 /// The internet's checksum (RFC 1071).
@@ -83,16 +75,15 @@ mod tests {
 
     #[test]
     fn only_our_own_reply_is_taken() {
-        let mut header = vec![0x45; 20];
-        header[8] = 57;
+        let header = [0x45; 20];
         let mut message = request(LOCAL, 7, 9, b"payload");
-        let taken = |message: &[u8], id| reply(LOCAL, true, &[&header, message].concat(), id, 9, b"payload");
-        assert_eq!(taken(&message, Some(7)), None, "the request itself");
+        let taken = |message: &[u8], id| is_reply(LOCAL, true, &[&header, message].concat(), id, 9, b"payload");
+        assert!(!taken(&message, Some(7)), "the request itself");
         message[0] = 0;
-        assert_eq!(taken(&message, Some(7)), Some(Hops(Some(57))));
-        assert_eq!(taken(&message, Some(8)), None, "another's");
-        assert_eq!(taken(&message[..12], Some(7)), None, "cut off");
-        assert_eq!(reply(LOCAL, false, &message, None, 9, b"payload"), Some(Hops(None)));
-        assert_eq!(reply(LOCAL, true, &[], None, 9, b""), None);
+        assert!(taken(&message, Some(7)));
+        assert!(!taken(&message, Some(8)), "another's");
+        assert!(!taken(&message[..12], Some(7)), "cut off");
+        assert!(is_reply(LOCAL, false, &message, None, 9, b"payload"));
+        assert!(!is_reply(LOCAL, true, &[], None, 9, b""));
     }
 }
