@@ -29,11 +29,7 @@ static COUNTER: Desc =
     Desc::counter("node_bcachefs_*_total", "Bcachefs counter since filesystem creation.", FILESYSTEM);
 static BTREE_WRITES: [Desc; 2] = [
     Desc::counter("node_bcachefs_btree_writes_total", "Number of btree writes by type.", &["uuid", "type"]),
-    Desc::gauge(
-        "node_bcachefs_btree_write_average_size_bytes",
-        "Average btree write size by type.",
-        &["uuid", "type"],
-    ),
+    Desc::gauge("node_bcachefs_btree_write_average_size_bytes", "Average btree write size by type.", &["uuid", "type"]),
 ];
 static DEVICE_INFO: Desc =
     Desc::gauge("node_bcachefs_device_info", "Device information.", &["uuid", "device", "label", "state"]);
@@ -47,11 +43,8 @@ static DEVICE_IO: Desc = Desc::counter(
     "IO bytes by operation type and data type.",
     &["uuid", "device", "operation", "data_type"],
 );
-static DEVICE_ERRORS: Desc = Desc::counter(
-    "node_bcachefs_device_io_errors_total",
-    "IO errors by error type.",
-    &["uuid", "device", "type"],
-);
+static DEVICE_ERRORS: Desc =
+    Desc::counter("node_bcachefs_device_io_errors_total", "IO errors by error type.", &["uuid", "device", "type"]);
 
 pub(super) struct Bcachefs {
     folder: PathBuf,
@@ -79,7 +72,8 @@ impl Part for Bcachefs {
                 continue;
             }
             run.batch.push(&INFO, &[&uuid], 1.0);
-            if let Some(size) = attribute::text(&folder.join("btree_cache_size")).and_then(|text| human::number(&text)) {
+            if let Some(size) = attribute::text(&folder.join("btree_cache_size")).and_then(|text| human::number(&text))
+            {
                 run.batch.push(&BTREE_CACHE, &[&uuid], size);
             }
             table(run, &folder.join("compression_stats"), &uuid, &COMPRESSION);

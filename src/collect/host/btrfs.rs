@@ -41,20 +41,13 @@ static COMMITS: [(&str, Desc, f64); 4] = [
         1000.0,
     ),
 ];
-static RESERVED: Desc = Desc::gauge(
-    "node_btrfs_reserved_bytes",
-    "Amount of space reserved for a data type",
-    &["uuid", "block_group_type"],
-);
+static RESERVED: Desc =
+    Desc::gauge("node_btrfs_reserved_bytes", "Amount of space reserved for a data type", &["uuid", "block_group_type"]);
 static USED: Desc = Desc::gauge("node_btrfs_used_bytes", "Amount of used space by a layout/data type", LAYOUT);
 static SIZE: Desc = Desc::gauge("node_btrfs_size_bytes", "Amount of space allocated for a layout/data type", LAYOUT);
-static RATIO: Desc =
-    Desc::gauge("node_btrfs_allocation_ratio", "Data allocation ratio for a layout/data type", LAYOUT);
-static DEVICE_SIZE: Desc = Desc::gauge(
-    "node_btrfs_device_size_bytes",
-    "Size of a device that is part of the filesystem.",
-    DEVICE,
-);
+static RATIO: Desc = Desc::gauge("node_btrfs_allocation_ratio", "Data allocation ratio for a layout/data type", LAYOUT);
+static DEVICE_SIZE: Desc =
+    Desc::gauge("node_btrfs_device_size_bytes", "Size of a device that is part of the filesystem.", DEVICE);
 static DEVICE_UNUSED: Desc = Desc::gauge(
     "node_btrfs_device_unused_bytes",
     "Unused bytes unused on a device that is part of the filesystem; told where it has one device.",

@@ -9,8 +9,7 @@ use super::{Listed, Part, Run, Site};
 use crate::collect::CollectError;
 use crate::metrics::Desc;
 
-static CGROUPS: Desc =
-    Desc::gauge("node_cgroups_cgroups", "Current cgroup number of the subsystem.", &["subsys_name"]);
+static CGROUPS: Desc = Desc::gauge("node_cgroups_cgroups", "Current cgroup number of the subsystem.", &["subsys_name"]);
 static ENABLED: Desc = Desc::gauge("node_cgroups_enabled", "Whether the subsystem is enabled.", &["subsys_name"]);
 
 pub(super) struct Controllers {

@@ -42,7 +42,11 @@ static PAIRS: [(&str, Desc, &str); 2] = [
     ),
     (
         "ds",
-        Desc::gauge("node_drbd_disk_state_is_up_to_date", "Whether the disk of the node is up to date.", &["device", "node"]),
+        Desc::gauge(
+            "node_drbd_disk_state_is_up_to_date",
+            "Whether the disk of the node is up to date.",
+            &["device", "node"],
+        ),
         "UpToDate",
     ),
 ];

@@ -34,8 +34,19 @@ static COUNTERS: [(&str, Desc); 14] = [
 static INFO: Desc = Desc::gauge(
     "node_fibrechannel_info",
     "Non-numeric data from /sys/class/fc_host/<host>, value is always 1.",
-    &["fc_host", "speed", "port_state", "port_type", "port_id", "port_name", "fabric_name", "symbolic_name",
-        "supported_classes", "supported_speeds", "dev_loss_tmo"],
+    &[
+        "fc_host",
+        "speed",
+        "port_state",
+        "port_type",
+        "port_id",
+        "port_name",
+        "fabric_name",
+        "symbolic_name",
+        "supported_classes",
+        "supported_speeds",
+        "dev_loss_tmo",
+    ],
 );
 
 pub(super) struct FibreChannel {

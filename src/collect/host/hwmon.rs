@@ -110,7 +110,8 @@ impl Chip {
         if all.iter().filter(same).count() == 1 {
             return self.base.clone();
         }
-        let unique = !self.name.is_empty() && all.iter().filter(same).filter(|chip| chip.name == self.name).count() == 1;
+        let unique =
+            !self.name.is_empty() && all.iter().filter(same).filter(|chip| chip.name == self.name).count() == 1;
         let number = self.folder.file_name().and_then(|name| name.to_str()).map(sensor::tidy).unwrap_or_default();
         format!("{}_{}", self.base, if unique { &self.name } else { &number })
     }

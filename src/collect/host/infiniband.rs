@@ -68,15 +68,14 @@ impl Part for InfiniBand {
                 continue;
             }
             let folder = self.class.join(&device);
-            let [board, firmware, hca] = ["board_id", "fw_ver", "hca_type"]
-                .map(|file| attribute::text(&folder.join(file)).unwrap_or_default());
+            let [board, firmware, hca] =
+                ["board_id", "fw_ver", "hca_type"].map(|file| attribute::text(&folder.join(file)).unwrap_or_default());
             run.batch.push(&INFO, &[&device, &board, &firmware, &hca], 1.0);
             let ports = folder.join("ports");
             for port in attribute::names(&ports)? {
                 let (folder, labels) = (ports.join(&port), [device.as_str(), port.as_str()]);
-                let first = |file: &str, end: char| {
-                    attribute::number(attribute::text(&folder.join(file))?.split(end).next()?)
-                };
+                let first =
+                    |file: &str, end: char| attribute::number(attribute::text(&folder.join(file))?.split(end).next()?);
                 let values = [
                     (&STATE, first("state", ':')),
                     (&PHYSICAL_STATE, first("phys_state", ':')),

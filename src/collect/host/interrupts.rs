@@ -30,8 +30,7 @@ impl Default for InterruptsConfig {
     }
 }
 
-static TOTAL: Desc =
-    Desc::counter("node_interrupts_total", "Interrupt details.", &["cpu", "type", "info", "devices"]);
+static TOTAL: Desc = Desc::counter("node_interrupts_total", "Interrupt details.", &["cpu", "type", "info", "devices"]);
 
 pub(super) struct Interrupts {
     file: PathBuf,
@@ -65,8 +64,7 @@ impl Part for Interrupts {
         let mut lines = run.files.text(&self.file)?.lines();
         let header = lines.next().ok_or_else(|| malformed(&self.file, "empty"))?;
         // The columns are those of the processors that are online: `CPU0  CPU2`.
-        let cpus: Vec<_> =
-            header.split_ascii_whitespace().map(|cpu| cpu.strip_prefix("CPU").unwrap_or(cpu)).collect();
+        let cpus: Vec<_> = header.split_ascii_whitespace().map(|cpu| cpu.strip_prefix("CPU").unwrap_or(cpu)).collect();
         for line in lines {
             let Some((name, rest)) = line.split_once(':') else { continue };
             let name = name.trim_start();

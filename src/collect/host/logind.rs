@@ -67,7 +67,8 @@ impl Part for Logins {
                     property,
                 };
                 let questions = sessions.iter();
-                let questions = questions.flat_map(|session| ["Remote", "Type", "Class"].map(|name| question(&session.4, name)));
+                let questions =
+                    questions.flat_map(|session| ["Remote", "Type", "Class"].map(|name| question(&session.4, name)));
                 let questions: Vec<_> = questions.collect();
                 let answers = service.get_all(&questions).await;
                 let mut counts: BTreeMap<Key, u32> = BTreeMap::new();

@@ -69,8 +69,7 @@ impl Part for Routes {
             *counts.entry(device).or_default() += 1;
             let priority = route.priority.to_string();
             let rest = [&route.source, &route.destination, &route.gateway, &priority].map(String::as_str);
-            let labels =
-                [device, rest[0], rest[1], rest[2], rest[3], protocol(route.protocol), route.weight.as_str()];
+            let labels = [device, rest[0], rest[1], rest[2], rest[3], protocol(route.protocol), route.weight.as_str()];
             if written.insert(labels.map(str::to_owned)) {
                 run.batch.push(&INFO, &labels, 1.0);
             }
@@ -187,7 +186,8 @@ mod tests {
             bytes
         };
         let several = [attribute(MULTIPATH, &[hop(2, 0, [10, 0, 2, 2]), hop(3, 4, [10, 0, 3, 2])].concat())];
-        let told = answer(&[message(24, 2, UNICAST, &connected), message(0, 16, UNICAST, &several), message(32, 2, 2, &[])]);
+        let told =
+            answer(&[message(24, 2, UNICAST, &connected), message(0, 16, UNICAST, &several), message(32, 2, 2, &[])]);
         let way = |device, gateway: &str, weight: &str| Route {
             device,
             destination: "default".into(),

@@ -16,8 +16,22 @@ const GIGA: f64 = 1e9;
 static INFO: Desc = Desc::gauge(
     "node_pcidevice_info",
     "Non-numeric data from /sys/bus/pci/devices/<location>, value is always 1.",
-    &["segment", "bus", "device", "function", "parent_segment", "parent_bus", "parent_device", "parent_function",
-        "class_id", "vendor_id", "device_id", "subsystem_vendor_id", "subsystem_device_id", "revision"],
+    &[
+        "segment",
+        "bus",
+        "device",
+        "function",
+        "parent_segment",
+        "parent_bus",
+        "parent_device",
+        "parent_function",
+        "class_id",
+        "vendor_id",
+        "device_id",
+        "subsystem_vendor_id",
+        "subsystem_device_id",
+        "revision",
+    ],
 );
 
 /// The attribute, its family, the factor to the family's unit, and what is given where the attribute is missing.

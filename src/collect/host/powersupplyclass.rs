@@ -104,8 +104,20 @@ static VALUE: Desc = Desc::gauge(
 static INFO: Desc = Desc::gauge(
     "node_power_supply_info",
     "info of /sys/class/power_supply/<power_supply>.",
-    &["power_supply", "capacity_level", "charge_type", "health", "manufacturer", "model_name", "scope", "serial_number",
-        "status", "technology", "type", "usb_type"],
+    &[
+        "power_supply",
+        "capacity_level",
+        "charge_type",
+        "health",
+        "manufacturer",
+        "model_name",
+        "scope",
+        "serial_number",
+        "status",
+        "technology",
+        "type",
+        "usb_type",
+    ],
 );
 
 pub(super) struct PowerSupplies {
@@ -121,7 +133,11 @@ impl Listed for PowerSupplies {
     }
 
     fn check(config: &HostConfig, problems: &mut Problems) {
-        Filter::check_one("powersupplyclass.ignored_supplies", config.powersupplyclass.ignored_supplies.as_deref(), problems);
+        Filter::check_one(
+            "powersupplyclass.ignored_supplies",
+            config.powersupplyclass.ignored_supplies.as_deref(),
+            problems,
+        );
     }
 
     fn new(site: &Site<'_>) -> Self {

@@ -28,11 +28,7 @@ static SENT: Desc = Desc::counter("node_qdisc_packets_total", "Number of packets
 
 /// The numbers of the queue, in their order there.
 static NUMBERS: [Desc; 5] = [
-    Desc::gauge(
-        "node_qdisc_current_queue_length",
-        "Number of packets currently in queue to be sent.",
-        LABELS,
-    ),
+    Desc::gauge("node_qdisc_current_queue_length", "Number of packets currently in queue to be sent.", LABELS),
     Desc::gauge("node_qdisc_backlog", "Number of bytes currently in queue to be sent.", LABELS),
     Desc::counter("node_qdisc_drops_total", "Number of packets dropped.", LABELS),
     Desc::counter("node_qdisc_requeues_total", "Number of packets dequeued, not transmitted, and requeued.", LABELS),
@@ -139,11 +135,8 @@ mod tests {
     fn a_device_s_own_queue_is_taken_and_those_below_it_are_not() {
         let basic: Vec<u8> = [5016_u64.to_ne_bytes(), [24, 0, 0, 0, 0, 0, 0, 0]].concat();
         let numbers: Vec<u8> = [1_u32, 2, 3, 4, 5].into_iter().flat_map(u32::to_ne_bytes).collect();
-        let statistics = [
-            attribute(BASIC, &basic),
-            attribute(PACKETS, &(1_u64 << 33).to_ne_bytes()),
-            attribute(QUEUE, &numbers),
-        ];
+        let statistics =
+            [attribute(BASIC, &basic), attribute(PACKETS, &(1_u64 << 33).to_ne_bytes()), attribute(QUEUE, &numbers)];
         let attributes = [attribute(KIND, b"fq_codel\0"), attribute(STATISTICS | 0x8000, &statistics.concat())];
         let told = answer(&[message(ROOT, &attributes), message(0x8001_0001, &attributes), (36, vec![0; 3])]);
         let expected =

@@ -26,7 +26,11 @@ const SLAB: &[&str] = &["slab"];
 
 /// The columns in their order.
 static COLUMNS: [Desc; 5] = [
-    Desc::gauge("node_slabinfo_active_objects", "The number of objects that are currently active (i.e., in use).", SLAB),
+    Desc::gauge(
+        "node_slabinfo_active_objects",
+        "The number of objects that are currently active (i.e., in use).",
+        SLAB,
+    ),
     Desc::gauge(
         "node_slabinfo_objects",
         "The total number of allocated objects (i.e., objects that are both in use and not in use).",

@@ -9,8 +9,7 @@ use super::{Listed, Part, Run, Site};
 use crate::collect::CollectError;
 use crate::metrics::Desc;
 
-static TOTAL: Desc =
-    Desc::counter("node_softirqs_functions_total", "Softirq counts per CPU.", &["cpu", "type"]);
+static TOTAL: Desc = Desc::counter("node_softirqs_functions_total", "Softirq counts per CPU.", &["cpu", "type"]);
 
 pub(super) struct SoftInterrupts {
     file: PathBuf,
@@ -31,8 +30,7 @@ impl Part for SoftInterrupts {
     async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
         let mut lines = run.files.text(&self.file)?.lines();
         let header = lines.next().ok_or_else(|| malformed(&self.file, "empty"))?;
-        let cpus: Vec<_> =
-            header.split_ascii_whitespace().map(|cpu| cpu.strip_prefix("CPU").unwrap_or(cpu)).collect();
+        let cpus: Vec<_> = header.split_ascii_whitespace().map(|cpu| cpu.strip_prefix("CPU").unwrap_or(cpu)).collect();
         for (kind, counts) in lines.filter_map(|line| line.split_once(':')) {
             for (cpu, count) in cpus.iter().zip(counts.split_ascii_whitespace()) {
                 if let Some(count) = counter(count) {

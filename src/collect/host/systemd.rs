@@ -56,11 +56,8 @@ impl Default for SystemdConfig {
 }
 
 static VERSION: Desc = Desc::gauge("node_systemd_version", "Detected systemd version", &["version"]);
-static VIRTUALIZATION: Desc = Desc::gauge(
-    "node_systemd_virtualization_info",
-    "Detected virtualization technology",
-    &["virtualization_type"],
-);
+static VIRTUALIZATION: Desc =
+    Desc::gauge("node_systemd_virtualization_info", "Detected virtualization technology", &["virtualization_type"]);
 static RUNNING: Desc = Desc::gauge(
     "node_systemd_system_running",
     "Whether the system is operational (see 'systemctl is-system-running')",
@@ -120,9 +117,11 @@ impl Part for Systemd {
                 let mut units: Vec<Listing> = service.call(PATH, MANAGER, "ListUnits").await?;
                 units.truncate(MOST);
                 summary(&units, batch);
-                let taken = |unit: &&Listing| unit.2 == "loaded" && self.include.takes(&unit.0) && self.exclude.takes(&unit.0);
+                let taken =
+                    |unit: &&Listing| unit.2 == "loaded" && self.include.takes(&unit.0) && self.exclude.takes(&unit.0);
                 let units = units.iter().filter(taken);
-                let units: Vec<_> = units.map(|unit| unit::Unit { name: &unit.0, state: &unit.3, path: &unit.6 }).collect();
+                let units: Vec<_> =
+                    units.map(|unit| unit::Unit { name: &unit.0, state: &unit.3, path: &unit.6 }).collect();
                 unit::push(&service, &units, &self.config, batch).await;
                 Ok(())
             })
@@ -132,12 +131,14 @@ impl Part for Systemd {
 
 /// What the manager tells of itself. A property that it lacks, as old ones do, gives what the original gives then.
 async fn manager(service: &Service, batch: &mut Batch) {
-    let questions =
-        ["Version", "Virtualization", "SystemState"].map(|property| Question { path: PATH.to_owned(), interface: MANAGER, property });
+    let questions = ["Version", "Virtualization", "SystemState"].map(|property| Question {
+        path: PATH.to_owned(),
+        interface: MANAGER,
+        property,
+    });
     let answers = service.get_all(&questions).await;
     let mut texts = answers.into_iter().map(|answer| answer.map(Value::text));
-    let (version, virtualization, state) =
-        (texts.next().flatten(), texts.next().flatten(), texts.next().flatten());
+    let (version, virtualization, state) = (texts.next().flatten(), texts.next().flatten(), texts.next().flatten());
     let version = version.unwrap_or_default();
     match number(&version) {
         Some(number) => batch.push(&VERSION, &[&version], number),

@@ -10,16 +10,10 @@ use crate::collect::CollectError;
 use crate::metrics::Desc;
 
 static TEMPERATURE: Desc = Desc::gauge("node_thermal_zone_temp", "Zone temperature in Celsius", &["zone", "type"]);
-static CURRENT: Desc = Desc::gauge(
-    "node_cooling_device_cur_state",
-    "Current throttle state of the cooling device",
-    &["name", "type"],
-);
-static MOST: Desc = Desc::gauge(
-    "node_cooling_device_max_state",
-    "Maximum throttle state of the cooling device",
-    &["name", "type"],
-);
+static CURRENT: Desc =
+    Desc::gauge("node_cooling_device_cur_state", "Current throttle state of the cooling device", &["name", "type"]);
+static MOST: Desc =
+    Desc::gauge("node_cooling_device_max_state", "Maximum throttle state of the cooling device", &["name", "type"]);
 
 pub(super) struct Thermal {
     class: PathBuf,
