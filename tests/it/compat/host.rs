@@ -2,7 +2,7 @@
 
 use tidewatch::clock::Clock;
 use tidewatch::collect::Declare;
-use tidewatch::collect::host::{Host, HostConfig};
+use tidewatch::collect::host::{Host, HostConfig, Parts};
 
 use crate::host::{deps, run};
 use crate::support::compat::{Exceptions, compare, compare_series, reference};
@@ -10,12 +10,12 @@ use crate::support::compat::{Exceptions, compare, compare_series, reference};
 /// Labels that name a device, a mount, a processor, or what else is of one machine.
 const OWN: [&str; 7] = ["clocksource", "cpu", "device", "device_error", "fstype", "mountpoint", "time_zone"];
 
-/// Families whose labels all tell of the machine, or of parts that are not compared here.
-const OF_A_MACHINE: [&str; 6] =
-    ["node_cpu_info", "node_disk_info", "node_network_info", "node_os_", "node_scrape_collector_", "node_uname_info"];
+/// Families whose labels all tell of the machine.
+const OF_A_MACHINE: [&str; 5] = ["node_cpu_info", "node_disk_info", "node_network_info", "node_os_", "node_uname_info"];
 
-async fn agrees(name: &str) {
-    let (ours, _) = run(&Host::build(&HostConfig::default(), &deps(Clock::system()))).await;
+async fn agrees(name: &str, parts: Parts) {
+    let config = HostConfig { parts, ..HostConfig::default() };
+    let (ours, _) = run(&Host::build(&config, &deps(Clock::system()))).await;
     let (reference, exceptions) = (reference(name), Exceptions::of(name));
     let mut found = compare(&reference, &ours, &exceptions);
     let shared = |family: &str| !OF_A_MACHINE.iter().any(|start| family.starts_with(start));
@@ -25,12 +25,13 @@ async fn agrees(name: &str) {
 
 #[tokio::test]
 async fn node_exporter_1_12() {
-    agrees("node_exporter-1.12.1").await;
+    agrees("node_exporter-1.12.1", Parts::default()).await;
 }
 
 #[tokio::test]
 async fn node_exporter_1_5() {
-    agrees("node_exporter-1.5.0").await;
+    // Debian's package has this one on by default.
+    agrees("node_exporter-1.5.0", Parts { enable: vec!["systemd".into()], ..Parts::default() }).await;
 }
 
 /// The parts that are off by default and find something on every host.
