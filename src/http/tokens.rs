@@ -5,9 +5,9 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use base64::Engine;
@@ -165,8 +165,15 @@ impl TokenFile {
         let mut file =
             OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&fresh).map_err(failed)?;
         file.write_all(&text).and_then(|()| file.sync_all()).map_err(failed)?;
-        std::fs::rename(&fresh, &self.0).map_err(failed)?;
         let folder = self.0.parent().unwrap_or(Path::new("."));
+        if rustix::process::geteuid().is_root() {
+            // Made by root for the server's user, who must be able to read it.
+            let owner = std::fs::metadata(folder).map_err(failed)?;
+            for file in [&file, &lock] {
+                fchown(file, Some(owner.uid()), Some(owner.gid())).map_err(failed)?;
+            }
+        }
+        std::fs::rename(&fresh, &self.0).map_err(failed)?;
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
     }
 
@@ -199,12 +206,15 @@ struct Seen {
     inode: u64,
     length: u64,
     modified: (i64, i64),
+    /// Changes with the owner and the mode, too.
+    changed: (i64, i64),
 }
 
 impl Seen {
     fn of(metadata: &std::fs::Metadata) -> Self {
         let modified = (metadata.mtime(), metadata.mtime_nsec());
-        Self { inode: metadata.ino(), length: metadata.len(), modified }
+        let changed = (metadata.ctime(), metadata.ctime_nsec());
+        Self { inode: metadata.ino(), length: metadata.len(), modified, changed }
     }
 }
 
@@ -222,6 +232,9 @@ struct State {
     known: Arc<Vec<Token>>,
     /// The file is damaged: nobody knows whether there are tokens, so nothing is open.
     damaged: bool,
+    /// There was a token: what others reach may be listened on because of it, so nothing opens again until a restart or
+    /// a reload, which ask anew where it may listen.
+    given: bool,
 }
 
 impl Tokens {
@@ -232,25 +245,27 @@ impl Tokens {
     pub fn open(folder: &Path) -> Result<Self, TokenError> {
         let file = TokenFile::of(folder);
         let (kept, seen) = file.read()?;
-        let state = State { looked: Instant::now(), seen, known: Arc::new(kept.tokens), damaged: false };
+        let given = !kept.tokens.is_empty();
+        let state = State { looked: Instant::now(), seen, known: Arc::new(kept.tokens), damaged: false, given };
         Ok(Self { file, state: Mutex::new(state) })
     }
 
     /// Whether any was given out, so that nothing is open any more.
     pub fn any(&self) -> bool {
-        let (known, damaged) = self.known();
-        damaged || !known.is_empty()
+        let state = self.fresh();
+        state.damaged || state.given
     }
 
     /// What a token allows; `None` for one that is not ours.
     pub fn find(&self, token: &[u8]) -> Option<Token> {
         let hash = hash(token);
-        let (known, _) = self.known();
+        let known = Arc::clone(&self.fresh().known);
         let same = |each: &&Token| bool::from(each.hash.as_bytes().ct_eq(hash.as_bytes()));
         known.iter().find(same).cloned()
     }
 
-    fn known(&self) -> (Arc<Vec<Token>>, bool) {
+    /// What is known, at most [`FRESH`] old.
+    fn fresh(&self) -> MutexGuard<'_, State> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.looked.elapsed() >= FRESH {
             state.looked = Instant::now();
@@ -260,14 +275,20 @@ impl Tokens {
                 self.reload(&mut state);
             }
         }
-        (Arc::clone(&state.known), state.damaged)
+        state
     }
 
     fn reload(&self, state: &mut State) {
         match self.file.read() {
             Ok((kept, seen)) => {
                 tracing::info!(tokens = kept.tokens.len(), "the tokens were read anew");
-                *state = State { seen, known: Arc::new(kept.tokens), damaged: false, looked: state.looked };
+                let given = state.given || !kept.tokens.is_empty();
+                *state = State { seen, known: Arc::new(kept.tokens), damaged: false, looked: state.looked, given };
+            }
+            // Who has a token must not be turned away because a file could not be opened: Alertmanager does not try
+            // again after a 401.
+            Err(error @ TokenError::Io { .. }) => {
+                tracing::error!(%error, "the tokens stay as they were");
             }
             Err(error) => {
                 tracing::error!(%error, "no token of the file is taken any more");
@@ -306,7 +327,10 @@ mod tests {
         file.revoke("steward").unwrap();
         assert!(matches!(file.revoke("steward"), Err(TokenError::Unknown(_))));
         look_again();
-        assert!(tokens.find(token.as_bytes()).is_none() && !tokens.any());
+        assert!(tokens.find(token.as_bytes()).is_none() && tokens.any(), "closed as it was");
+        std::fs::remove_file(folder.path().join(NAME)).unwrap();
+        look_again();
+        assert!(tokens.any() && !Tokens::open(folder.path()).unwrap().any(), "until a restart");
         // Damaged, it closes everything.
         std::fs::write(folder.path().join(NAME), "{").unwrap();
         look_again();

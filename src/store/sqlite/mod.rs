@@ -93,6 +93,7 @@ impl SqliteStore {
             committed,
             pressure,
             uncounted: Uncounted::default(),
+            failing: false,
         };
         let no_thread = |error: std::io::Error| StoreError::Unavailable(format!("no thread: {error}"));
         // It ends after the writer, whose signals it takes.

@@ -42,6 +42,8 @@ pub(super) struct Writer {
     pub(super) committed: SyncSender<()>,
     pub(super) pressure: Arc<Pressure>,
     pub(super) uncounted: Uncounted,
+    /// Whether the last commit failed: it was said.
+    pub(super) failing: bool,
 }
 
 /// What the ledger lacks, and since when; all of it was answered, none of it changed anything else.
@@ -136,6 +138,9 @@ impl Writer {
                     self.bell.notify_waiters();
                 }
                 if done.wrote {
+                    if std::mem::take(&mut self.failing) {
+                        tracing::info!("the store commits again");
+                    }
                     // It is awake already when the channel is full.
                     let _awake = self.committed.try_send(());
                 }
@@ -219,7 +224,10 @@ impl Writer {
         if self.uncounted.since.is_some() {
             self.uncounted.since = Some(Instant::now());
         }
-        tracing::error!(why = failure.why, operations = batch.len(), "the store could not commit");
+        // Once for each change: the log is often on the disk that is full.
+        if !std::mem::replace(&mut self.failing, true) {
+            tracing::error!(why = failure.why, operations = batch.len(), "the store could not commit");
+        }
         if !self.db.is_autocommit() {
             drop(self.db.execute_batch("ROLLBACK"));
         }
