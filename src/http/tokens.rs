@@ -180,7 +180,10 @@ impl TokenFile {
     /// What is kept, and by what a change of it is seen. No file is no token.
     fn read(&self) -> Result<(Kept, Seen), TokenError> {
         let mut file = match File::open(&self.0) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Kept::default(), Seen::default())),
+            // That the folder is none is for whoever works in it to say.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok((Kept::default(), Seen::default()));
+            }
             other => other.map_err(|what| self.failed(what))?,
         };
         let seen = Seen::of(&file.metadata().map_err(|what| self.failed(what))?);

@@ -91,9 +91,11 @@ pub fn configure(options: &Options) -> Result<ClientConfig, TlsError> {
     };
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(versions)?;
     let builder = match options.check {
-        Check::Full => {
-            builder.dangerous().with_custom_certificate_verifier(verifier(options.ca_file.as_deref(), &provider)?)
-        }
+        Check::Full => match options.ca_file.as_deref() {
+            // Also where the system has none: then no server is trusted, and plain connections go on.
+            None => builder.with_root_certificates(roots(None)?),
+            file => builder.dangerous().with_custom_certificate_verifier(verifier(file, &provider)?),
+        },
         Check::Chain => {
             let chain = Some(verifier(options.ca_file.as_deref(), &provider)?);
             builder.dangerous().with_custom_certificate_verifier(Arc::new(Lenient { provider, chain }))
