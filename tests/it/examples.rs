@@ -25,7 +25,8 @@ fn blocks(text: &str) -> Vec<&str> {
 async fn typed(block: &str) -> Result<(), String> {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("tidewatch.toml");
-    std::fs::write(&config, "[notify.file.ops]\npath = \"messages\"\n").unwrap();
+    let messages = folder.path().join("messages");
+    std::fs::write(&config, format!("[notify.file.ops]\npath = '{}'\n", messages.display())).unwrap();
     std::fs::write(folder.path().join(".curlrc"), "fail\nsilent\nshow-error\n").unwrap();
     let program = Program::start(&folder.path().join("tidewatch-data"), &["--config", config.to_str().unwrap()]).await;
     for agent in ["heretek-steward", "old-tester"] {
