@@ -18,6 +18,7 @@ use crate::facts::Facts;
 use crate::metrics::{Batch, Desc};
 use crate::task::Tasks;
 
+mod allow;
 mod docs;
 mod endpoint;
 mod last;

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 
-use super::{Answer, CollectError, Collector, Declare, Deps, Output, Question, Refused, Said};
+use super::{Answer, CollectError, Collector, Declare, Deps, Output, Question, Refused, Said, allow};
 use crate::clock::Clock;
 use crate::config::{Environment, Problems, Span};
 use crate::facts::State;
@@ -37,7 +37,6 @@ mod logs;
 mod metered;
 mod modules;
 mod own;
-mod pattern;
 mod replication;
 mod reply;
 mod section;
@@ -118,7 +117,7 @@ impl Redis {
             // Credentials come from the configuration only.
             (address.user, address.password) = (None, None);
             let endpoint = address.endpoint();
-            if !self.config.scrape.allow.iter().any(|allowed| pattern::matches(allowed, &endpoint)) {
+            if !self.config.scrape.allow.iter().any(|allowed| allow::endpoint(allowed, &endpoint)) {
                 let what = "this target is not allowed: collectors.redis.targets and collectors.redis.scrape.allow say which are";
                 return Err(Refused::Forbidden(what.into()));
             }

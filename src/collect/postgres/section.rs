@@ -145,7 +145,7 @@ impl Default for Statements {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProbeConfig {
-    /// `host:port` with `*` for any letters: `"db-*.internal:5432"`.
+    /// `host:port` with `*` for any letters: `"db-*.internal:5432"`. A pattern of addresses (`10.0.0.*`) takes no names.
     pub allow: Vec<String>,
     /// The original's `postgres_exporter.yml`, for its `auth_modules`.
     pub config_file: Option<PathBuf>,

@@ -151,7 +151,12 @@ fn judge(answer: &Message, options: &Dns) -> Result<(), String> {
     Ok(())
 }
 
+/// `fail_if_all_match_regexp` is what its name says. The original fails where not all match.
 fn check(records: &[String], wanted: &Records) -> Result<(), String> {
+    let (each, one) = (&wanted.fail_if_not_matches_regexp, &wanted.fail_if_none_matches_regexp);
+    if let Some(pattern) = each.first().or(one.first()).filter(|_| records.is_empty()) {
+        return Err(format!("that matches {pattern:?} is not there: there is none"));
+    }
     let any = |pattern: &&Pattern| records.iter().any(|record| pattern.is_match(record));
     let all = |pattern: &&Pattern| records.iter().all(|record| pattern.is_match(record));
     if let Some(pattern) = wanted.fail_if_matches_regexp.iter().find(any) {
@@ -160,11 +165,11 @@ fn check(records: &[String], wanted: &Records) -> Result<(), String> {
     if let Some(pattern) = wanted.fail_if_all_match_regexp.iter().filter(|_| !records.is_empty()).find(all) {
         return Err(format!("and every other matches {pattern:?}"));
     }
-    if let Some(pattern) = wanted.fail_if_not_matches_regexp.iter().find(|pattern| !all(pattern)) {
+    if let Some(pattern) = each.iter().find(|pattern| !all(pattern)) {
         return Err(format!("does not match {pattern:?}"));
     }
-    if let Some(pattern) = wanted.fail_if_none_matches_regexp.iter().find(|pattern| !any(pattern)) {
-        return Err(format!("that matches {pattern:?} is not there"));
+    if !one.is_empty() && !one.iter().any(|pattern| any(&pattern)) {
+        return Err(format!("that matches one of {one:?} is not there"));
     }
     Ok(())
 }
@@ -200,10 +205,18 @@ mod tests {
             (r#"{"fail_if_not_matches_regexp": ["192.0.2.1"]}"#, false),
             (r#"{"fail_if_not_matches_regexp": ["^a\\.\\t.*\\tA\\t"]}"#, true),
             (r#"{"fail_if_none_matches_regexp": ["192.0.2.1", "192.0.2.2"]}"#, true),
-            (r#"{"fail_if_none_matches_regexp": ["192.0.2.1", "192.0.2.3"]}"#, false),
+            (r#"{"fail_if_none_matches_regexp": ["192.0.2.1", "192.0.2.3"]}"#, true),
+            (r#"{"fail_if_none_matches_regexp": ["192.0.2.3", "192.0.2.4"]}"#, false),
         ] {
             assert_eq!(check(&both, &records(wanted)).is_ok(), passes, "{wanted}");
         }
-        assert!(check(&[], &records(r#"{"fail_if_none_matches_regexp": ["."]}"#)).is_err());
+        for (wanted, passes) in [
+            (r#"{"fail_if_none_matches_regexp": ["."]}"#, false),
+            (r#"{"fail_if_not_matches_regexp": ["."]}"#, false),
+            (r#"{"fail_if_matches_regexp": ["."]}"#, true),
+            (r#"{"fail_if_all_match_regexp": ["."]}"#, true),
+        ] {
+            assert_eq!(check(&[], &records(wanted)).is_ok(), passes, "{wanted} of no records");
+        }
     }
 }

@@ -116,6 +116,19 @@ mod tests {
     }
 
     #[test]
+    fn an_expression_or_a_proxy_that_is_none_costs_its_module_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("blackbox.yml");
+        let text = "modules:\n  plain:\n    prober: tcp\n  odd:\n    prober: http\n    http:\n      proxy_url: socks5://u:canary@h:1080\n      fail_if_body_matches_regexp: ['\\p{Greek}']\n";
+        std::fs::write(&file, text).unwrap();
+        let (modules, problems) = read(&file).unwrap();
+        assert_eq!((modules.len(), gaps::refusal(&modules["plain"])), (2, None));
+        let lines: Vec<_> = problems.iter().filter_map(|it| it.at.as_ref().map(|(_, line, _)| *line)).collect();
+        assert_eq!(lines, [7, 8], "{problems:?}");
+        assert!(!format!("{problems:?}").contains("canary"), "{problems:?}");
+    }
+
+    #[test]
     fn a_file_of_another_shape_is_an_error_with_its_line() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("blackbox.yml");

@@ -3,7 +3,8 @@
 
 use hickory_proto::rr::{DNSClass, RecordType};
 
-use super::module::{Http, Module, Prober, TlsConfig, TlsVersion};
+use super::module::{Http, Module, Prober, Records, TlsConfig, TlsVersion};
+use super::pattern::Pattern;
 
 /// One thing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,11 @@ pub(super) fn of(module: &Module) -> Vec<Gap> {
         Prober::Http => http(&module.http, &mut gaps),
         Prober::Tcp | Prober::Tls => {
             tls("tcp.tls_config", &module.tcp.tls_config, &mut gaps);
+            expressions(
+                "tcp.query_response",
+                module.tcp.query_response.iter().filter_map(|it| it.expect.as_ref()),
+                &mut gaps,
+            );
             let labels = module.tcp.query_response.iter().flat_map(|exchange| &exchange.labels);
             for label in labels.filter(|label| !is_label(&label.name)) {
                 fails(&mut gaps, "tcp.query_response", format!("`{}` is no label's name", label.name));
@@ -67,9 +73,14 @@ fn http(http: &Http, gaps: &mut Vec<Gap>) {
             "there is no store of secrets",
         ),
         (
-            http.proxy_url.as_ref().is_some_and(|url| url.expose().scheme() != "http"),
+            http.proxy_url.as_ref().is_some_and(|it| !it.0.as_ref().is_ok_and(|url| url.expose().scheme() == "http")),
             "proxy_url",
-            "a proxy that is itself reached by https is not done",
+            "only a proxy that is itself reached by http is done",
+        ),
+        (
+            http.no_proxy.contains(['/', ':']),
+            "no_proxy",
+            "only names, addresses and `*` are known, no networks, no ports and no IPv6",
         ),
         (
             !matches!(http.compression.as_str(), "" | "identity" | "gzip" | "deflate"),
@@ -87,7 +98,19 @@ fn http(http: &Http, gaps: &mut Vec<Gap>) {
             fails(gaps, &format!("http.{key}"), what);
         }
     }
+    let json = http.fail_if_body_json_not_matches.iter().filter_map(|wanted| wanted.regexp.as_ref());
+    expressions("http.fail_if_body_matches_regexp", &http.fail_if_body_matches_regexp, gaps);
+    expressions("http.fail_if_body_not_matches_regexp", &http.fail_if_body_not_matches_regexp, gaps);
+    expressions("http.fail_if_body_json_not_matches", json, gaps);
+    expressions("http.fail_if_header_matches", http.fail_if_header_matches.iter().map(|it| &it.regexp), gaps);
+    expressions("http.fail_if_header_not_matches", http.fail_if_header_not_matches.iter().map(|it| &it.regexp), gaps);
     tls("http.tls_config", &http.tls_config, gaps);
+}
+
+fn expressions<'p>(key: &str, patterns: impl IntoIterator<Item = &'p Pattern>, gaps: &mut Vec<Gap>) {
+    for fault in patterns.into_iter().filter_map(Pattern::fault) {
+        fails(gaps, key, fault);
+    }
 }
 
 fn dns(module: &Module, gaps: &mut Vec<Gap>) {
@@ -100,6 +123,26 @@ fn dns(module: &Module, gaps: &mut Vec<Gap>) {
     }
     if dns.query_class.parse::<DNSClass>().is_err() {
         fails(gaps, "dns.query_class", "no class of records that is known here");
+    }
+    for (section, records) in [
+        ("validate_answer_rrs", &dns.validate_answer_rrs),
+        ("validate_authority_rrs", &dns.validate_authority_rrs),
+        ("validate_additional_rrs", &dns.validate_additional_rrs),
+    ] {
+        let Records {
+            fail_if_matches_regexp,
+            fail_if_all_match_regexp,
+            fail_if_not_matches_regexp,
+            fail_if_none_matches_regexp,
+        } = records;
+        for (option, patterns) in [
+            ("fail_if_matches_regexp", fail_if_matches_regexp),
+            ("fail_if_all_match_regexp", fail_if_all_match_regexp),
+            ("fail_if_not_matches_regexp", fail_if_not_matches_regexp),
+            ("fail_if_none_matches_regexp", fail_if_none_matches_regexp),
+        ] {
+            expressions(&format!("dns.{section}.{option}"), patterns, gaps);
+        }
     }
     tls("dns.tls_config", &dns.tls_config, gaps);
 }
@@ -149,6 +192,22 @@ mod tests {
             (r#"{"prober": "dns", "dns": {"query_type": "NOPE", "query_name": "x"}}"#, "dns.query_type"),
             (r#"{"prober": "dns"}"#, "dns.query_name"),
             (r#"{"prober": "unix"}"#, "prober"),
+            (r#"{"prober": "http", "http": {"proxy_url": "socks5://h:1080"}}"#, "http.proxy_url"),
+            (r#"{"prober": "http", "http": {"proxy_url": "https://h:1080"}}"#, "http.proxy_url"),
+            (r#"{"prober": "http", "http": {"no_proxy": "10.0.0.0/8"}}"#, "http.no_proxy"),
+            (
+                r#"{"prober": "http", "http": {"fail_if_body_matches_regexp": ["\\pL"]}}"#,
+                "http.fail_if_body_matches_regexp",
+            ),
+            (
+                r#"{"prober": "http", "http": {"fail_if_header_matches": [{"header": "x", "regexp": "("}]}}"#,
+                "http.fail_if_header_matches",
+            ),
+            (r#"{"prober": "tcp", "tcp": {"query_response": [{"expect": "("}]}}"#, "tcp.query_response"),
+            (
+                r#"{"prober": "dns", "dns": {"query_name": "x", "validate_answer_rrs": {"fail_if_matches_regexp": ["("]}}}"#,
+                "dns.validate_answer_rrs.fail_if_matches_regexp",
+            ),
         ] {
             let module: Module = serde_json::from_str(module).unwrap();
             assert!(refusal(&module).unwrap().contains(&format!("`{key}`")), "{key}");

@@ -26,7 +26,7 @@ const REDIRECTS: u32 = 10;
 /// One request of a probe: the first, or one that a redirect asked for.
 struct Hop<'h> {
     url: &'h Url,
-    /// The origin that the module's credentials belong to.
+    /// Whether the module's credentials belong there.
     own: bool,
     method: Method,
     body: Bytes,
@@ -50,12 +50,12 @@ pub(super) async fn probe(
     found: &mut Found,
     http: &mut found::Http,
 ) -> Result<(), String> {
-    let mut url = url(target)?;
-    let own = url.origin();
+    let first = url(target)?;
+    let mut url = first.clone();
     let mut method: Method = options.method.parse().map_err(|_| "the module's method is none".to_owned())?;
     let mut body = credentials::body(options)?;
     let answer = loop {
-        let hop = Hop { url: &url, own: url.origin() == own, method: method.clone(), body: body.clone() };
+        let hop = Hop { url: &url, own: is_own(&first, &url), method: method.clone(), body: body.clone() };
         let answer = hop.go(around, options, found, http).await?;
         http.status = answer.head.status.as_u16();
         http.ssl = url.scheme() == "https";
@@ -74,6 +74,8 @@ pub(super) async fn probe(
         if !matches!(answer.head.status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT) {
             method = if method == Method::HEAD { Method::HEAD } else { Method::GET };
             body = Bytes::new();
+        } else if !body.is_empty() && !is_own(&first, &next) {
+            return Err(format!("redirected with the body to {shown}, which is another origin"));
         }
         url = next;
     };
@@ -91,7 +93,7 @@ impl Hop<'_> {
         let host = host(self.url);
         let port = self.url.port_or_known_default().ok_or("the target has no port")?;
         let secure = self.url.scheme() == "https";
-        let proxy = options.proxy_url.as_ref().filter(|_| !proxy::excepted(&options.no_proxy, &host));
+        let proxy = options.proxy().filter(|_| !proxy::excepted(&options.no_proxy, &host));
         let request = request::build(self, around.hostname, options, proxy.is_some() && !secure)?;
 
         let begun = Instant::now();
@@ -157,6 +159,12 @@ pub(super) fn host(url: &Url) -> String {
     url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned()
 }
 
+/// Whether `url` has the target's origin, or is its way up from the usual port of http to that of https.
+fn is_own(target: &Url, url: &Url) -> bool {
+    let secured = (target.scheme(), url.scheme()) == ("http", "https") && target.host() == url.host();
+    target.origin() == url.origin() || (secured && target.port().is_none() && url.port().is_none())
+}
+
 fn redirect(answer: &Answer, from: &Url) -> Option<Url> {
     if !matches!(answer.head.status.as_u16(), 301 | 302 | 303 | 307 | 308) {
         return None;
@@ -171,5 +179,23 @@ fn version(version: Version) -> f64 {
         Version::HTTP_2 => 2.0,
         Version::HTTP_3 => 3.0,
         _ => 1.1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_go_up_to_https_on_the_same_host_and_nowhere_else() {
+        let own = |target: &str, to: &str| is_own(&url(target).unwrap(), &Url::parse(to).unwrap());
+        for to in ["http://example.org/x", "https://example.org/"] {
+            assert!(own("example.org", to), "{to}");
+        }
+        for to in ["https://other.example/", "https://example.org:8443/", "http://example.org:8080/"] {
+            assert!(!own("example.org", to), "{to}");
+        }
+        assert!(!own("https://example.org/", "http://example.org/"), "down to http");
+        assert!(!own("http://example.org:8080/", "https://example.org/"), "from a port that is not http's own");
     }
 }

@@ -32,7 +32,8 @@ pub struct RedisConfig {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ScrapeConfig {
-    /// Patterns of `host:port` or of a socket's path, in which `*` is any text. None by default.
+    /// Patterns of `host:port` or of a socket's path, in which `*` is any text; a pattern of addresses (`10.0.0.*`)
+    /// takes no names. None by default.
     pub allow: Vec<String>,
     /// Whether a query may name keys and streams to look at: `check-keys` and the like.
     pub keys: bool,

@@ -26,6 +26,10 @@ modules:
   names: { prober: dns, dns: { query_name: probe.test, query_type: A, preferred_ip_protocol: ip4 } }
   mail: { prober: dns, dns: { query_name: probe.test, query_type: MX, preferred_ip_protocol: ip4, validate_answer_rrs: { fail_if_not_matches_regexp: ["^probe\\.test\\.\t[0-9]+\tIN\tMX\t10 mail\\.probe\\.test\\.$"] } } }
   text: { prober: dns, dns: { query_name: probe.test, query_type: TXT, preferred_ip_protocol: ip4, validate_answer_rrs: { fail_if_none_matches_regexp: ["\tTXT\t\"a text\"$"] } } }
+  one_of: { prober: dns, dns: { query_name: probe.test, query_type: A, preferred_ip_protocol: ip4, validate_answer_rrs: { fail_if_none_matches_regexp: ["192.0.2.7", "192.0.2.9"] } } }
+  none: { prober: dns, dns: { query_name: missing.test, query_type: A, preferred_ip_protocol: ip4, valid_rcodes: [NXDOMAIN], validate_answer_rrs: { fail_if_not_matches_regexp: ["192.0.2.7"] } } }
+  header: { prober: http, http: { preferred_ip_protocol: ip4, fail_if_header_matches: [{ header: X-None, regexp: "." }] } }
+  words: { prober: http, http: { preferred_ip_protocol: ip4, fail_if_body_matches_regexp: ["nothing"] } }
   health: { prober: grpc, grpc: { preferred_ip_protocol: ip4 } }
   icmp: { prober: icmp }
 "#;
@@ -84,6 +88,8 @@ async fn the_original_and_ours_tell_the_same_of_the_same_targets() {
         (page.url("/missing"), "http_2xx"),
         (page.url("/missing"), "missing"),
         (page.url("/"), "refuses"),
+        (page.url("/"), "header"),
+        (page.url("/missing"), "words"),
         (closed.clone(), "http_2xx"),
         (format!("https://localhost:{}/", secure.address.port()), "blind"),
         (format!("https://localhost:{}/", secure.address.port()), "trusting"),
@@ -93,6 +99,8 @@ async fn the_original_and_ours_tell_the_same_of_the_same_targets() {
         (closed, "tcp"),
         (names.address.clone(), "names"),
         (names.address.clone(), "mail"),
+        (names.address.clone(), "one_of"),
+        (names.address.clone(), "none"),
         (names.address.clone(), "text"),
         (health.to_string(), "health"),
         ("127.0.0.1".to_owned(), "icmp"),

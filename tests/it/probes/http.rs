@@ -23,6 +23,7 @@ async fn stub() -> HttpStub {
         "/modified" => Reply::status(200, "x").with("last-modified", "Wed, 21 Oct 2015 07:28:00 GMT"),
         "/moved" => Reply::status(302, "").with("location", "/json"),
         "/round" => Reply::status(301, "").with("location", "/round"),
+        "/long" => Reply::status(200, format!("{}a fault", "x".repeat(1 << 20))),
         "/post" if asked.method == http::Method::POST => Reply::status(303, "").with("location", "/seen"),
         "/packed" => {
             let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -56,6 +57,12 @@ async fn statuses_bodies_headers_and_versions_are_judged() {
             true,
             0.0,
         ),
+        ("fail_if_header_matches = [{ header = 'Last-Modified', regexp = '1999' }]", "/modified", true, 0.0),
+        ("fail_if_header_matches = [{ header = 'Last-Modified', regexp = '.' }]", "/", false, 1.0),
+        ("fail_if_header_matches = [{ header = 'Last-Modified', regexp = '.', allow_missing = true }]", "/", true, 0.0),
+        ("fail_if_body_matches_regexp = ['short']", "/teapot", false, 0.0),
+        ("fail_if_body_matches_regexp = ['a fault']", "/long", false, 1.0),
+        ("fail_if_body_not_matches_regexp = ['^x']", "/long", true, 0.0),
         ("fail_if_not_ssl = true", "/", false, 0.0),
         ("body_size_limit = '4B'", "/", false, 0.0),
     ] {
@@ -108,6 +115,23 @@ async fn a_redirect_to_what_is_not_allowed_is_not_followed() {
     assert_eq!(probed.value("probe_http_status_code"), 302.0);
     assert!(inside.asked().is_empty(), "it was reached all the same");
     assert!(prober.transcript(&target, "http_2xx").await.contains("does not let be reached"));
+}
+
+#[tokio::test]
+async fn a_body_is_not_carried_to_another_origin() {
+    let elsewhere = HttpStub::start(|_| Reply::status(200, "")).await;
+    let to = elsewhere.url("/");
+    let first = HttpStub::start(move |asked| match asked.path.as_str() {
+        "/away" => Reply::status(307, "").with("location", &to),
+        "/again" => Reply::status(308, "").with("location", "/here"),
+        _ => Reply::status(200, ""),
+    })
+    .await;
+    let prober = prober(&module("method = 'POST'\nbody = 'canary'"));
+    assert!(!prober.probe(&first.url("/away"), "m").await.success());
+    assert!(elsewhere.asked().is_empty(), "it was sent elsewhere");
+    assert!(prober.probe(&first.url("/again"), "m").await.success());
+    assert_eq!(first.asked().last().map(|asked| asked.body.clone()).as_deref(), Some(&b"canary"[..]));
 }
 
 #[tokio::test]

@@ -15,12 +15,15 @@ use crate::net::dial;
 /// A longer answer to `CONNECT` is none.
 const HEAD: usize = 16 << 10;
 
-/// Whether `no_proxy` names the host: itself, a domain above it, or everything.
+/// Whether `no_proxy` names the host: itself, a domain above it (with a leading dot: that alone), or everything.
 pub(super) fn excepted(no_proxy: &str, host: &str) -> bool {
-    let names = no_proxy.split(',').map(|name| name.trim().trim_start_matches('.')).filter(|name| !name.is_empty());
-    names.into_iter().any(|name| {
-        let below = host.strip_suffix(name).is_some_and(|start| start.is_empty() || start.ends_with('.'));
-        name == "*" || below
+    no_proxy.split(',').map(|name| name.trim().to_ascii_lowercase()).filter(|name| !name.is_empty()).any(|name| {
+        let above = name.strip_prefix('*').unwrap_or(&name);
+        match above.strip_prefix('.') {
+            _ if name == "*" => true,
+            Some(domain) => host.strip_suffix(domain).is_some_and(|start| start.ends_with('.')),
+            None => host.strip_suffix(&name).is_some_and(|start| start.is_empty() || start.ends_with('.')),
+        }
     })
 }
 
@@ -112,11 +115,11 @@ mod tests {
 
     #[test]
     fn no_proxy_names_hosts_and_domains() {
-        for host in ["example.org", "a.example.org", "localhost"] {
-            assert!(excepted("localhost, .example.org", host), "{host}");
+        for host in ["example.org", "a.example.org", "localhost", "a.example.net", "a.example.com"] {
+            assert!(excepted("localhost, Example.org, .example.net, *.example.com", host), "{host}");
         }
-        for host in ["notexample.org", "example.org.evil", "other"] {
-            assert!(!excepted("localhost, .example.org", host), "{host}");
+        for host in ["notexample.org", "example.org.evil", "other", "example.net", "example.com", "notexample.net"] {
+            assert!(!excepted("localhost, example.org, .example.net, *.example.com", host), "{host}");
         }
         assert!(excepted("*", "anything") && !excepted("", "anything"));
     }

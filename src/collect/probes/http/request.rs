@@ -60,7 +60,7 @@ pub(super) fn build(hop: &Hop<'_>, hostname: Option<&str>, options: &Http, proxi
         let value = HeaderValue::from_str(&options.compression).map_err(|_| "`compression` is no header's value")?;
         headers.insert(header::ACCEPT_ENCODING, value);
     }
-    if proxied && let Some(value) = options.proxy_url.as_ref().and_then(super::proxy::authorization) {
+    if proxied && let Some(value) = options.proxy().and_then(super::proxy::authorization) {
         headers.insert(header::PROXY_AUTHORIZATION, value);
     }
     Ok(Draft { method: hop.method.clone(), url, authority, headers, body: hop.body.clone(), absolute: proxied })

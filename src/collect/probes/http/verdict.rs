@@ -37,15 +37,19 @@ pub(super) async fn judge(
         }
         Err(fault) => faults.push(fault),
     }
+    // A page with a wrong status is down, whatever it says: that is no fault of its content.
+    http.failed_regex &= takes(options, http.status);
     if faults.is_empty() { Ok(()) } else { Err(faults.join("; ")) }
+}
+
+fn takes(options: &Http, status: u16) -> bool {
+    let valid = &options.valid_status_codes;
+    if valid.is_empty() { (200..300).contains(&status) } else { valid.iter().any(|range| range.takes(status)) }
 }
 
 fn head(answer: &Answer, options: &Http, http: &mut found::Http, faults: &mut Vec<String>) {
     let status = http.status;
-    let valid = &options.valid_status_codes;
-    let taken =
-        if valid.is_empty() { (200..300).contains(&status) } else { valid.iter().any(|range| range.takes(status)) };
-    if !taken {
+    if !takes(options, status) {
         faults.push(format!("the status is {status}"));
     }
     let version = match answer.head.version {
@@ -63,7 +67,11 @@ fn head(answer: &Answer, options: &Http, http: &mut found::Http, faults: &mut Ve
         faults.push("the last answer came without TLS".into());
     }
     for matched in &options.fail_if_header_matches {
-        if values(&answer.head.headers, matched).any(|value| matched.regexp.is_match(&value)) {
+        let mut values = values(&answer.head.headers, matched).peekable();
+        if values.peek().is_none() && !matched.allow_missing {
+            http.failed_regex = true;
+            faults.push(format!("the header {} is missing", matched.header));
+        } else if values.any(|value| matched.regexp.is_match(&value)) {
             http.failed_regex = true;
             faults.push(format!("the header {} matches {:?}", matched.header, matched.regexp));
         }
@@ -87,6 +95,10 @@ fn content(body: &Body, options: &Http, http: &mut found::Http, faults: &mut Vec
     for pattern in options.fail_if_body_matches_regexp.iter().filter(|pattern| pattern.is_match(&text)) {
         http.failed_regex = true;
         faults.push(format!("the body matches {pattern:?}"));
+    }
+    if !body.whole && !options.fail_if_body_matches_regexp.is_empty() {
+        http.failed_regex = true;
+        faults.push("the body is longer than the MiB that expressions look at".into());
     }
     for pattern in options.fail_if_body_not_matches_regexp.iter().filter(|pattern| !pattern.is_match(&text)) {
         http.failed_regex = true;

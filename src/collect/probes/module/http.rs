@@ -47,7 +47,7 @@ pub(crate) struct Http {
     pub(crate) bearer_token_file: Option<PathBuf>,
     pub(crate) tls_config: TlsConfig,
     /// With its password, if it has one.
-    pub(crate) proxy_url: Option<HttpUrl>,
+    pub(crate) proxy_url: Option<ProxyUrl>,
     pub(crate) no_proxy: String,
     pub(crate) proxy_from_environment: bool,
     pub(crate) proxy_connect_header: BTreeMap<String, Vec<Secret>>,
@@ -95,6 +95,24 @@ impl Default for Http {
             enable_http2: true,
             enable_http3: false,
         }
+    }
+}
+
+/// A proxy's URL, or what is wrong with it: a gap of the module, not an error of its file.
+#[derive(Clone, Debug)]
+pub(crate) struct ProxyUrl(pub(crate) Result<HttpUrl, String>);
+
+impl<'de> Deserialize<'de> for ProxyUrl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Secret::deserialize(deserializer)?;
+        Ok(Self(text.expose().parse()))
+    }
+}
+
+impl Http {
+    /// The proxy. One that is none is told by the module's gaps, before anything is asked of it.
+    pub(crate) fn proxy(&self) -> Option<&HttpUrl> {
+        self.proxy_url.as_ref()?.0.as_ref().ok()
     }
 }
 

@@ -60,12 +60,12 @@ pub(crate) enum Transport {
 #[serde(deny_unknown_fields, default)]
 #[expect(clippy::struct_field_names, reason = "the keys of the file")]
 pub(crate) struct Records {
-    /// None matches.
+    /// No record matches any of them.
     pub(crate) fail_if_matches_regexp: Vec<Pattern>,
-    /// One does not match.
+    /// Of each of them: a record does not match it.
     pub(crate) fail_if_all_match_regexp: Vec<Pattern>,
-    /// All match.
+    /// Every record matches each of them, and there is one.
     pub(crate) fail_if_not_matches_regexp: Vec<Pattern>,
-    /// One matches.
+    /// A record matches one of them.
     pub(crate) fail_if_none_matches_regexp: Vec<Pattern>,
 }
