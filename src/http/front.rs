@@ -123,8 +123,12 @@ impl Front {
             }
         };
         // Health answers even when everything else is at its limit.
-        let permit =
-            if only_reads(request.method()) && class != "health" { Some(self.intake.reader().await?) } else { None };
+        let permit = match class {
+            _ if !only_reads(request.method()) => None,
+            "health" => None,
+            "probe" => Some(self.intake.prober().await?),
+            _ => Some(self.intake.reader().await?),
+        };
         request.extensions_mut().insert(principal);
         request.extensions_mut().insert(self.intake.clone());
         Ok((request, permit))

@@ -21,6 +21,8 @@ pub struct Work {
     /// Requests at work at the same time, those that only read and those that change something each. A request counts
     /// from the moment its body is complete.
     pub at_work: usize,
+    /// The same for requests that wait for somebody else's server: they cost little and may take long.
+    pub probing: usize,
     /// How long one waits for its turn before it is answered 503.
     pub turn: Duration,
     /// How long a body may take.
@@ -34,7 +36,7 @@ pub struct Work {
 impl Default for Work {
     fn default() -> Self {
         let (turn, body) = (Duration::from_secs(2), Duration::from_secs(10));
-        Self { at_work: 64, turn, body, rate: 1_024, grace: Duration::from_secs(2) }
+        Self { at_work: 64, probing: 512, turn, body, rate: 1_024, grace: Duration::from_secs(2) }
     }
 }
 
@@ -44,6 +46,7 @@ pub struct Intake {
     work: Work,
     changing: Arc<Semaphore>,
     reading: Arc<Semaphore>,
+    probing: Arc<Semaphore>,
 }
 
 /// One of the requests at work, until it is dropped.
@@ -77,8 +80,8 @@ impl From<BodyError> for Refusal {
 impl Intake {
     /// With no request at work yet.
     pub fn new(work: Work) -> Self {
-        let permits = || Arc::new(Semaphore::new(work.at_work));
-        Self { work, changing: permits(), reading: permits() }
+        let permits = |most| Arc::new(Semaphore::new(most));
+        Self { work, changing: permits(work.at_work), reading: permits(work.at_work), probing: permits(work.probing) }
     }
 
     /// Begins to read a body of at most `most` bytes. Its time runs from here.
@@ -97,6 +100,11 @@ impl Intake {
     /// The same for a request that only reads: those never keep an alert out.
     pub(super) async fn reader(&self) -> Result<Permit, Refusal> {
         self.wait(&self.reading).await
+    }
+
+    /// The same for a request that waits for somebody else's server: those never keep one that only reads out.
+    pub(super) async fn prober(&self) -> Result<Permit, Refusal> {
+        self.wait(&self.probing).await
     }
 
     async fn wait(&self, permits: &Arc<Semaphore>) -> Result<Permit, Refusal> {

@@ -194,6 +194,9 @@ async fn too_many_at_work_are_answered_503_and_health_still_answers() {
     assert_eq!(site.get("/health").await.status, 200);
     // Who reads never keeps out who posts.
     assert_eq!(site.ask("POST", "/api/outbox/1/replay", &[], "").await.status, 404);
+    // Nor does who waits for somebody else's server wait for who reads.
+    assert_ne!(site.get("/probe?target=db").await.status, 503);
+    assert_ne!(site.get("/scrape?target=db").await.status, 503);
     site.scraper.gate.add_permits(1_000);
     assert_eq!(Reply::read(&mut first, false).await.expect("an answer").status, 200);
     assert_eq!(site.get("/metrics").await.status, 200);

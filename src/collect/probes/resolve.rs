@@ -19,10 +19,7 @@ pub(super) async fn address(
 ) -> Result<IpAddr, String> {
     found.stage = "looking the name up";
     let begun = Instant::now();
-    let looked_up = match host.parse() {
-        Ok(address) => Ok(vec![address]),
-        Err(_) => dial::addresses(host).await,
-    };
+    let looked_up = dial::addresses(host).await;
     found.address.lookup = begun.elapsed().as_secs_f64();
     let known = looked_up.map_err(|error| format!("the name has no address: {}", words(&error)))?;
     let chosen = choose(&known, preferred, fallback);
