@@ -166,7 +166,7 @@ impl Declare for Postgres {
             said: Said::default(),
         };
         // Whether an address can be read, `check` has told.
-        let targets = config.targets.iter().filter_map(|(name, config)| Target::new(name.clone(), config).ok());
+        let targets = config.targets.iter().filter_map(|(name, config)| Target::new(name.clone(), config, true).ok());
         Self {
             targets: targets.collect(),
             consoles: config

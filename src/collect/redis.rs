@@ -34,7 +34,6 @@ mod info;
 mod keys;
 mod link;
 mod logs;
-mod metered;
 mod modules;
 mod own;
 mod pattern;
@@ -132,7 +131,10 @@ impl Redis {
         fit(&mut config, question.limit);
         let run = Run { config: &config, instance: None, older: self.config.older(), now: self.clock.now() };
         let Told { batch, down, .. } = target.run(run).await;
-        self.said.tell(NAME, &target.name, down.map(|down| down.to_string()).as_deref());
+        // Of a server that nobody lists the answer says it: who asks may ask about many.
+        if known.is_some() {
+            self.said.tell(NAME, &target.name, down.map(|down| down.to_string()).as_deref());
+        }
         Ok(Answer::Samples(batch))
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-/// More targets than this are not remembered: a list of them comes from the configuration, and is short.
+/// More targets than this are neither remembered nor told: a list of them comes from the configuration, and is short.
 const MOST: usize = 10_000;
 
 /// The targets of a collector that are down, with the reason that was logged.
@@ -25,8 +25,8 @@ impl Said {
                 if down.get(target).is_some_and(|said| said == why) {
                     return;
                 }
-                tracing::warn!(collector, target, why, "the target cannot be collected from");
                 if down.len() < MOST || down.contains_key(target) {
+                    tracing::warn!(collector, target, why, "the target cannot be collected from");
                     down.insert(target.to_owned(), why.to_owned());
                 }
             }

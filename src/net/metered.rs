@@ -9,14 +9,14 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A stream whose reading ends in an error once the allowance is used up.
-pub(super) struct Metered<S> {
+pub struct Metered<S> {
     stream: S,
     left: Arc<AtomicU64>,
 }
 
 impl<S> Metered<S> {
-    /// `left` is the bytes that may be read; whoever holds it may give more.
-    pub(super) fn new(stream: S, left: Arc<AtomicU64>) -> Self {
+    /// `left` is the bytes that may be read; whoever holds it may give more. It is 0 where more was sent.
+    pub fn new(stream: S, left: Arc<AtomicU64>) -> Self {
         Self { stream, left }
     }
 }
@@ -30,10 +30,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         let read = (buffer.filled().len() - before) as u64;
-        let taken = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(read));
-        Poll::Ready(
-            taken.map(drop).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the server sends too much")),
-        )
+        let take = |left: u64| Some(left.saturating_sub(read));
+        match self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take) {
+            Ok(left) if left >= read => Poll::Ready(Ok(())),
+            _ => Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "the server sends too much"))),
+        }
     }
 }
 
@@ -65,6 +66,6 @@ mod tests {
         stream.read_exact(&mut read).await.unwrap();
         assert_eq!(left.load(Ordering::Relaxed), 2);
         let error = stream.read_exact(&mut read).await.unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        assert_eq!((error.kind(), left.load(Ordering::Relaxed)), (io::ErrorKind::InvalidData, 0));
     }
 }

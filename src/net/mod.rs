@@ -3,5 +3,6 @@
 pub mod client;
 pub mod dial;
 pub mod handshake;
+pub mod metered;
 mod pinned;
 pub mod tls;

@@ -52,6 +52,50 @@ pub struct Address {
 
 const PORT: u16 = 5_432;
 
+/// Keys of libpq, and of the original's driver, that mean nothing here.
+const MEANINGLESS: [&str; 40] = [
+    "application_name",
+    "binary_parameters",
+    "channel_binding",
+    "client_encoding",
+    "connect_timeout",
+    "datestyle",
+    "default_transaction_read_only",
+    "disable_prepared_binary_result",
+    "extra_float_digits",
+    "fallback_application_name",
+    "gssdelegation",
+    "gssencmode",
+    "gsslib",
+    "keepalives",
+    "keepalives_count",
+    "keepalives_idle",
+    "keepalives_interval",
+    "krbspn",
+    "krbsrvname",
+    "load_balance_hosts",
+    "lock_timeout",
+    "options",
+    "replication",
+    "require_auth",
+    "requirepeer",
+    "search_path",
+    "service",
+    "ssl_max_protocol_version",
+    "ssl_min_protocol_version",
+    "sslcompression",
+    "sslcertmode",
+    "sslcrl",
+    "sslcrldir",
+    "sslinline",
+    "sslnegotiation",
+    "sslpassword",
+    "sslsni",
+    "statement_timeout",
+    "target_session_attrs",
+    "tcp_user_timeout",
+];
+
 impl Address {
     /// Reads `postgresql://user:password@host:port/database?key=value` or `host=… user=… key='…'`. The error never
     /// repeats a value.
@@ -72,7 +116,7 @@ impl Address {
         Ok(address)
     }
 
-    fn set(&mut self, key: &str, value: String) -> Result<(), String> {
+    pub(super) fn set(&mut self, key: &str, value: String) -> Result<(), String> {
         if value.is_empty() {
             return Ok(());
         }
@@ -93,7 +137,11 @@ impl Address {
             "sslrootcert" => self.ca_file = Some(value.into()),
             "sslcert" => self.cert_file = Some(value.into()),
             "sslkey" => self.key_file = Some(value.into()),
-            _ => self.ignored.push(key.chars().take(40).collect()),
+            _ => {
+                // What libpq does not know either may be a piece of a password that should have been escaped.
+                let known = MEANINGLESS.iter().find(|known| **known == key);
+                self.ignored.push((*known.unwrap_or(&"a key that is not known")).to_owned());
+            }
         }
         Ok(())
     }
@@ -240,6 +288,9 @@ mod tests {
         let address = Address::parse("host=/run/postgresql port=5433 connect_timeout=3").unwrap();
         assert_eq!(address.socket(), Some("/run/postgresql/.s.PGSQL.5433".into()));
         assert_eq!(address.ignored, ["connect_timeout"]);
+        for text in ["postgresql://u:?hunter2=x@db/app", "host=db password=my hunter2=x"] {
+            assert_eq!(Address::parse(text).unwrap().ignored, ["a key that is not known"]);
+        }
     }
 
     #[test]

@@ -137,11 +137,11 @@ pub(super) async fn run(ask: &Ask<'_>, batches: &mut Vec<Batch>, empty: impl Fn(
     let queries = ask.shared.custom.iter().flat_map(|file| &file.queries);
     for query in queries.filter(|query| query.servers.contains(version) && (ask.first || !query.master)) {
         let key = (ask.database.to_owned(), query.name.clone());
-        if let Some(kept) = ask.cache.fresh(&key, query.cache) {
+        if let Some(kept) = ask.target.cache.fresh(&key, query.cache) {
             batches.push(kept);
             continue;
         }
-        let subject = format!("{} query {}", ask.target, query.name);
+        let subject = format!("{} query {}", ask.target.name, query.name);
         match ask.session.query(&query.sql, &ask.shared.limits, ask.deadline).await {
             Ok(answers) => {
                 let mut batch = empty();
@@ -149,15 +149,15 @@ pub(super) async fn run(ask: &Ask<'_>, batches: &mut Vec<Batch>, empty: impl Fn(
                     rows::write(query, version, rows, ask.constant, &mut batch);
                     cut |= rows.cut;
                 }
-                ask.shared.said.tell(super::NAME, &subject, None);
+                ask.target.tell(ask.shared, &subject, None);
                 if !query.cache.is_zero() {
-                    ask.cache.keep(key, &batch);
+                    ask.target.cache.keep(key, &batch);
                 }
                 batches.push(batch);
             }
-            Err(failure @ Failure::Lost(_)) => return Err(failure),
+            Err(failure @ (Failure::Lost(_) | Failure::Cut(_))) => return Err(failure),
             Err(failure) => {
-                ask.shared.said.tell(super::NAME, &subject, Some(&failure.trouble().why));
+                ask.target.tell(ask.shared, &subject, Some(&failure.trouble().why));
                 failed = Some(failure);
             }
         }

@@ -94,7 +94,7 @@ impl Probe {
             return Err(Refused::Forbidden(what.to_owned()));
         }
         let config = configured(&address, module).map_err(Refused::Failed)?;
-        let target = Target::new(server, &config).map_err(Refused::Failed)?;
+        let target = Target::new(server, &config, false).map_err(Refused::Failed)?;
         // A server that nobody lists keeps no connection: who asks may ask about many.
         Ok(Answer::Samples(joined(target.run(shared, None, deadline).await.batches)))
     }

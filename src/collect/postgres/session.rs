@@ -1,6 +1,7 @@
 //! One connection to one database: opened, asked, and given up when it no longer answers in time.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -18,6 +19,7 @@ use super::tls::{self, Connector};
 use super::trouble::{Failure, Trouble};
 use crate::config::Secret;
 use crate::net;
+use crate::net::metered::Metered;
 use crate::task::Tasks;
 
 /// How long things may take; each is shorter than the next.
@@ -36,12 +38,16 @@ pub(super) struct Limits {
 /// A server that has not answered this long after its own limit of a statement hangs.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// What a server may send in answer to one message. The protocol lets it announce two gigabytes.
+const MOST: u64 = 64 << 20;
+
 /// For the last message of a connection that is given up.
 const GOODBYE: Duration = Duration::from_millis(100);
 
 /// A connection that answers. Dropping it closes the socket, whatever is under way.
 pub(super) struct Session {
     client: Client,
+    allowance: Arc<AtomicU64>,
     /// Ends the task that drives the connection.
     _guard: DropGuard,
     /// As `server_version_num` has it: 150018 is 15.18. 0 where the other side is no Postgres.
@@ -115,12 +121,27 @@ impl Session {
     /// Asks questions, parted by semicolons, in one message: an answer for each. One that is not answered in time costs
     /// the connection, because the answer may be on its way still.
     pub(super) async fn query(&self, sql: &str, limits: &Limits, deadline: Instant) -> Result<Vec<Rows>, Failure> {
-        let left = deadline.saturating_duration_since(Instant::now()).min(limits.statement + GRACE);
-        let hangs = || {
-            let why = "the server does not answer a query in time, although it should have ended it itself";
-            Failure::Lost(Trouble::new(why, "look whether the server, its disk or the network hangs"))
-        };
-        timeout(left, self.read(sql, limits.rows)).await.map_err(|_| hangs())?.map_err(|error| Failure::of(&error))
+        // The server's limit holds for each statement of a message. A semicolon in a text makes us more patient, no more.
+        let statements = sql.split(';').filter(|statement| !statement.trim().is_empty()).count();
+        let own = limits.statement.saturating_mul(u32::try_from(statements).unwrap_or(u32::MAX)).saturating_add(GRACE);
+        let left = deadline.saturating_duration_since(Instant::now());
+        self.allowance.store(MOST, Ordering::Relaxed);
+        match timeout(left.min(own), self.read(sql, limits.rows)).await {
+            Ok(Ok(answers)) => Ok(answers),
+            Ok(Err(_)) if self.allowance.load(Ordering::Relaxed) == 0 => {
+                let why = format!("the answer is longer than {} MiB", MOST >> 20);
+                Err(Failure::Cut(Trouble::new(why, "let the query give less, or leave the part out: parts.exclude")))
+            }
+            Ok(Err(error)) => Err(Failure::of(&error)),
+            Err(_) if left < own => {
+                let why = "the time of a run is over before all is read: the server is slow";
+                Err(Failure::Cut(Trouble::new(why, "raise schedule.timeout, or leave slow parts out: parts.exclude")))
+            }
+            Err(_) => {
+                let why = "the server does not answer a query in time, although it should have ended it itself";
+                Err(Failure::Lost(Trouble::new(why, "look whether the server, its disk or the network hangs")))
+            }
+        }
     }
 
     async fn read(&self, sql: &str, most: usize) -> Result<Vec<Rows>, tokio_postgres::Error> {
@@ -163,19 +184,21 @@ async fn start<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let allowance = Arc::new(AtomicU64::new(MOST));
+    let stream = Metered::new(stream, Arc::clone(&allowance));
     if let Some(tls) = tls {
         let (client, connection) =
             config.connect_raw(stream, tls).await.map_err(|error| Trouble::connecting(&error))?;
         let version = connection.parameter("server_version").map_or(0, version_number);
-        return Ok(drive(client, connection, version, tasks));
+        return Ok(drive(client, connection, version, allowance, tasks));
     }
     let plain = config.connect_raw(stream, tokio_postgres::NoTls).await;
     let (client, connection) = plain.map_err(|error| Trouble::connecting(&error))?;
     let version = connection.parameter("server_version").map_or(0, version_number);
-    Ok(drive(client, connection, version, tasks))
+    Ok(drive(client, connection, version, allowance, tasks))
 }
 
-fn drive<C>(client: Client, connection: C, version: u32, tasks: &Tasks) -> Session
+fn drive<C>(client: Client, connection: C, version: u32, allowance: Arc<AtomicU64>, tasks: &Tasks) -> Session
 where
     C: Future<Output = Result<(), tokio_postgres::Error>> + Send + 'static,
 {
@@ -192,7 +215,7 @@ where
         // Without a client it says goodbye and ends; unless an answer is still to come, for which nobody waits any more.
         drop(timeout(GOODBYE, connection).await);
     }));
-    Session { client, _guard: dropped.drop_guard(), version }
+    Session { client, allowance, _guard: dropped.drop_guard(), version }
 }
 
 /// `15.18 (Debian 15.18-0+deb12u1)` as 150018, `18beta1` as 180000, `9.6.24` as 90624.

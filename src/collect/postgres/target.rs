@@ -63,8 +63,10 @@ pub(super) struct Target {
     /// By database. Held for a whole run, so that nobody opens a second connection beside it.
     sessions: Mutex<BTreeMap<String, Session>>,
     scrapes: AtomicU64,
-    cache: Cache,
+    pub(super) cache: Cache,
     pub(super) since: Since,
+    /// Whether the configuration lists it. The log tells nothing of others: who asks may ask about many.
+    listed: bool,
 }
 
 /// What a run of one target yields.
@@ -86,7 +88,7 @@ struct Run<'a> {
 }
 
 impl Target {
-    pub(super) fn new(name: String, config: &TargetConfig) -> Result<Self, String> {
+    pub(super) fn new(name: String, config: &TargetConfig, listed: bool) -> Result<Self, String> {
         Ok(Self {
             name,
             address: config.address()?,
@@ -96,7 +98,15 @@ impl Target {
             scrapes: AtomicU64::new(0),
             cache: Cache::default(),
             since: Since::default(),
+            listed,
         })
+    }
+
+    /// Tells the log how something of this target is.
+    pub(super) fn tell(&self, shared: &Shared, subject: &str, why: Option<&str>) {
+        if self.listed {
+            shared.said.tell(super::NAME, subject, why);
+        }
     }
 
     /// The database that a connection opens unless another is named.
@@ -136,7 +146,7 @@ impl Target {
             own.push(&PART_SUCCESS, &[part.name], f64::from(success));
         }
         run.batches.push((super::NAME, own));
-        shared.said.tell(super::NAME, &self.name, outcome.as_ref().err().map(|trouble| trouble.why.as_str()));
+        self.tell(shared, &self.name, outcome.as_ref().err().map(|trouble| trouble.why.as_str()));
         Report { batches: run.batches, sight: outcome.map(|()| run.sight) }
     }
 
@@ -155,7 +165,10 @@ impl Target {
                 Scope::Server => Constant { database: None, ..run.constant.clone() },
                 Scope::Database => run.constant.clone(),
             };
-            self.part(run, part, &session, first, &constant).await?;
+            if let Err(cut) = self.part(run, part, &session, first, &constant).await {
+                run.cut_off(!databases.is_empty());
+                return cut.map_or(Ok(()), Err);
+            }
         }
         sessions.insert(first.to_owned(), session);
         self.others(run, sessions, &databases).await;
@@ -185,7 +198,8 @@ impl Target {
         Session::open(&self.address, file, database, limits, false, tasks, run.deadline).await
     }
 
-    /// One part on one database. A refusal costs the part, a broken connection the run.
+    /// One part on one database. A refusal costs the part; otherwise the connection is of no more use, and the trouble
+    /// is there where the server is not either.
     async fn part(
         &self,
         run: &mut Run<'_>,
@@ -193,7 +207,7 @@ impl Target {
         session: &Session,
         database: &str,
         constant: &Constant,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), Option<Trouble>> {
         let begun = Instant::now();
         let ask = Ask {
             session,
@@ -201,10 +215,9 @@ impl Target {
             deadline: run.deadline,
             constant,
             version: &run.sight.version,
-            target: &self.name,
+            target: self,
             database,
             first: database == self.database(),
-            cache: &self.cache,
         };
         let mut batches = Vec::new();
         let result = if let Work::Custom = part.work {
@@ -217,28 +230,26 @@ impl Target {
         };
         run.batches.extend(batches.into_iter().map(|batch| (part.name, batch)));
         let subject = format!("{} {}", self.name, part.name);
-        let result = match result {
+        let success = result.is_ok();
+        let outcome = match result {
             Ok(cut) => {
                 let why = cut.then(|| format!("more than {} rows: the rest is not read", run.shared.limits.rows));
-                run.shared.said.tell(super::NAME, &subject, why.as_deref());
+                self.tell(run.shared, &subject, why.as_deref());
                 Ok(())
             }
-            Err(Failure::Refused { trouble, .. }) => {
-                run.shared.said.tell(super::NAME, &subject, Some(&trouble.why));
-                if run.sight.failed.iter().all(|(failed, _)| *failed != part.name) {
-                    run.sight.failed.push((part.name, trouble));
-                }
-                Err(None)
-            }
             Err(Failure::Lost(trouble)) => Err(Some(trouble)),
+            Err(failure) => {
+                self.tell(run.shared, &subject, Some(&failure.trouble().why));
+                if run.sight.failed.iter().all(|(failed, _)| *failed != part.name) {
+                    run.sight.failed.push((part.name, failure.trouble().clone()));
+                }
+                if matches!(failure, Failure::Cut(_)) { Err(None) } else { Ok(()) }
+            }
         };
-        let (duration, success) = run.tally.entry(part.name).or_insert((Duration::ZERO, true));
+        let (duration, whole) = run.tally.entry(part.name).or_insert((Duration::ZERO, true));
         *duration += begun.elapsed();
-        *success &= result.is_ok();
-        match result {
-            Err(Some(trouble)) => Err(trouble),
-            _ => Ok(()),
-        }
+        *whole &= success;
+        outcome
     }
 
     /// The names of the further databases that are read.
@@ -260,7 +271,7 @@ impl Target {
         let many = names.len() > MOST_DATABASES;
         names.truncate(MOST_DATABASES);
         let why = many.then(|| format!("more than {MOST_DATABASES} databases: the rest is not read"));
-        run.shared.said.tell(super::NAME, &format!("{} databases", self.name), why.as_deref());
+        self.tell(run.shared, &format!("{} databases", self.name), why.as_deref());
         Ok(names)
     }
 
@@ -281,7 +292,7 @@ impl Target {
         for (name, branch, outcome) in done {
             let subject = format!("{} database {name}", self.name);
             let why = outcome.as_ref().err().map(|trouble| trouble.why.as_str());
-            run.shared.said.tell(super::NAME, &subject, why);
+            self.tell(run.shared, &subject, why);
             run.join(branch, &parts, outcome.is_ok());
             match outcome {
                 Ok(session) => drop(sessions.insert(name.clone(), session)),
@@ -303,7 +314,10 @@ impl Target {
         };
         let constant = run.constant.clone();
         for part in parts {
-            self.part(run, part, &session, name, &constant).await?;
+            if let Err(cut) = self.part(run, part, &session, name, &constant).await {
+                let over = || Trouble::new("not all is read", "see the parts that fail");
+                return Err(cut.unwrap_or_else(over));
+            }
         }
         Ok(session)
     }
@@ -316,6 +330,14 @@ impl<'a> Run<'a> {
         self.sight.replica = number("replica") > 0.0;
         self.sight.connections = number("connections");
         self.sight.max_connections = number("most");
+    }
+
+    /// Nothing more is read; of what is read in each database, where there are further ones, not all is.
+    fn cut_off(&mut self, further: bool) {
+        let each = self.shared.parts.iter().filter(|part| further && part.scope == Scope::Database);
+        for part in each {
+            self.tally.entry(part.name).or_default().1 = false;
+        }
     }
 
     /// A run over a further database beside this one.

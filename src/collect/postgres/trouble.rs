@@ -17,8 +17,11 @@ pub(super) struct Trouble {
 pub(super) enum Failure {
     /// The server refused it: the next one may work. With the server's code.
     Refused { code: String, trouble: Trouble },
-    /// The connection is of no more use.
+    /// The server answers no more: neither it nor the connection is of use.
     Lost(Trouble),
+    /// We stopped reading, for want of time or for too long an answer: the connection is of no more use, but the server
+    /// lives.
+    Cut(Trouble),
 }
 
 /// Longer words of a server are cut.
@@ -80,7 +83,7 @@ impl Failure {
     /// Why, and what to do.
     pub(super) fn trouble(&self) -> &Trouble {
         match self {
-            Self::Refused { trouble, .. } | Self::Lost(trouble) => trouble,
+            Self::Refused { trouble, .. } | Self::Lost(trouble) | Self::Cut(trouble) => trouble,
         }
     }
 }

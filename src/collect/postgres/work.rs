@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use tokio::time::Instant;
 
-use super::custom::{Cache, File};
+use super::custom::File;
 use super::part::{self, Constant, Part, Query, Work};
 use super::parts::INFO;
 use super::parts::older::OLDER;
@@ -13,6 +13,7 @@ use super::parts::{process_idle, settings, statements};
 use super::rows::Rows;
 use super::section::Statements;
 use super::session::{Limits, Session};
+use super::target::Target;
 use super::trouble::Failure;
 use crate::clock::Clock;
 use crate::collect::Said;
@@ -48,12 +49,10 @@ pub(super) struct Ask<'a> {
     pub(super) constant: &'a Constant,
     /// What `version()` says.
     pub(super) version: &'a str,
-    /// The target's name.
-    pub(super) target: &'a str,
+    pub(super) target: &'a Target,
     pub(super) database: &'a str,
     /// Whether this is the target's first database.
     pub(super) first: bool,
-    pub(super) cache: &'a Cache,
 }
 
 /// PostgreSQL's code for a column that does not exist.

@@ -12,9 +12,9 @@ use tokio::time::Instant;
 
 use super::address::{Address, Place};
 use super::credential;
-use super::metered::Metered;
 use super::section::TargetConfig;
 use crate::config::Secret;
+use crate::net::metered::Metered;
 use crate::net::{dial, handshake, tls};
 use crate::task::Tasks;
 

@@ -126,7 +126,8 @@ pub struct TargetConfig {
     pub keys_timeout: Span,
     /// Lua scripts that return pairs of names and numbers.
     pub script: Vec<PathBuf>,
-    /// Follows keys and streams to the other nodes of a cluster.
+    /// Follows keys and streams to the other nodes of a cluster: to the addresses that the server names, and with its
+    /// credentials. Set it only for servers that you trust to name them.
     pub is_cluster: bool,
 }
 

@@ -230,3 +230,30 @@ async fn several_servers_and_databases_have_a_connection_each_and_fail_alone() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_server_and_one_that_sends_too_much_are_up() {
+    let server = Server::start(15, &[]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("queries.yaml");
+    // The run of the first is over before the server would end the second query.
+    let slow = "pg_a:\n  query: SELECT pg_sleep(2)\npg_b:\n  query: SELECT pg_sleep(2.9)\n";
+    let long = "pg_a:\n  query: SELECT repeat('x', 70 * 1024 * 1024) AS x\n";
+    for (queries, (statement, whole), told) in
+        [(slow, (3, 4), "the server is slow"), (long, (20, 30), "longer than 64 MiB")]
+    {
+        std::fs::write(&file, queries).unwrap();
+        let mut config = target(quick(), "main", &server, "postgres");
+        (config.statement_timeout, config.schedule.timeout) = (Span::seconds(statement), Span::seconds(whole));
+        config.queries = vec![file.clone()];
+        let postgres = build(&config);
+        for _ in 0..2 {
+            let (text, output) = run(&postgres).await;
+            assert_eq!(value(&text, "pg_up"), Some(1.0), "{text}");
+            assert_eq!(value(&text, "pg_exporter_last_scrape_error"), Some(1.0), "{text}");
+            assert_eq!(value(&text, "pg_scrape_collector_success{collector=\"custom_queries\"}"), Some(0.0), "{text}");
+            let (state, why_) = why(&output);
+            assert!(state == State::Warning && why_.contains(told), "{why_}");
+        }
+    }
+}
