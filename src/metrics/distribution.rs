@@ -69,6 +69,6 @@ impl Distribution {
             return Err("a count that is none");
         }
         let summary = Summary { quantiles: self.points, sum: self.sum.unwrap_or_default(), count: count as u64 };
-        if summary.is_sound() { Ok(summary) } else { Err("a quantile that is not between 0 and 1") }
+        if summary.is_sound() { Ok(summary) } else { Err("a quantile beyond 100") }
     }
 }

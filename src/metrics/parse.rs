@@ -342,7 +342,7 @@ mod tests {
             ("# TYPE h histogram\nh_sum 1\n", "line 2: a histogram without a count"),
             ("# TYPE h histogram\nh_bucket{le=\"1\"} 5\nh_count 3\n", "line 2: buckets whose counts fall"),
             ("# TYPE h histogram\nh_count -3\n", "line 2: a count that is none"),
-            ("# TYPE s summary\ns{quantile=\"2\"} 5\n", "line 2: a quantile that is not between 0 and 1"),
+            ("# TYPE s summary\ns{quantile=\"200\"} 5\n", "line 2: a quantile beyond 100"),
         ] {
             assert_eq!(fault(lines), told, "{lines:?}");
         }

@@ -236,13 +236,15 @@ async fn a_slow_server_and_one_that_sends_too_much_are_up() {
     let server = Server::start(15, &[]).await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("queries.yaml");
-    let long = "SELECT repeat('x', 70 * 1024 * 1024) AS x";
-    for (sql, limit, told) in [("SELECT pg_sleep(30)", 3, "the server is slow"), (long, 30, "longer than 64 MiB")] {
-        std::fs::write(&file, format!("pg_mine:\n  query: \"{sql}\"\n")).unwrap();
+    // The run of the first is over before the server would end the second query.
+    let slow = "pg_a:\n  query: SELECT pg_sleep(2)\npg_b:\n  query: SELECT pg_sleep(2.9)\n";
+    let long = "pg_a:\n  query: SELECT repeat('x', 70 * 1024 * 1024) AS x\n";
+    for (queries, (statement, whole), told) in
+        [(slow, (3, 4), "the server is slow"), (long, (20, 30), "longer than 64 MiB")]
+    {
+        std::fs::write(&file, queries).unwrap();
         let mut config = target(quick(), "main", &server, "postgres");
-        // The run is over before the server would end the query.
-        config.statement_timeout = Span::seconds(40);
-        config.schedule.timeout = Span::seconds(limit);
+        (config.statement_timeout, config.schedule.timeout) = (Span::seconds(statement), Span::seconds(whole));
         config.queries = vec![file.clone()];
         let postgres = build(&config);
         for _ in 0..2 {
