@@ -7,13 +7,8 @@ use std::path::Path;
 use super::settings::{Role, Validated};
 use crate::config::Environment;
 
-/// What this version cannot watch yet, by the variables that would name it.
-const UNWATCHED: [(&str, &[&str]); 4] = [
-    ("PostgreSQL", &["DATABASE_URL", "DATA_SOURCE_NAME", "DATA_SOURCE_URI"]),
-    ("Redis", &["REDIS_URL", "REDIS_ADDR"]),
-    ("the OpenClaw gateway", &["OPENCLAW_GATEWAY_URL"]),
-    ("LiteLLM", &["LITELLM_URL"]),
-];
+/// What this version cannot watch yet, by the variable that would name it.
+const UNWATCHED: [(&str, &str); 2] = [("the OpenClaw gateway", "OPENCLAW_GATEWAY_URL"), ("LiteLLM", "LITELLM_URL")];
 
 /// The lines, without a newline at the end.
 pub(super) fn of(
@@ -55,28 +50,22 @@ fn write(
         writeln!(text, "  http://{}/metrics           {which}", reachable(*address))?;
     }
     writeln!(text, "\nwatched")?;
-    let expected = settings.collectors.agents.settings().expected.len();
-    writeln!(text, "  agents      by heartbeats; {expected} expected by the configuration")?;
-    if settings.role.exports() && settings.collectors.host.schedule.enabled {
-        writeln!(text, "  host        {}", settings.collectors.host.rootfs.display())?;
-    }
-    let containers = &settings.collectors.containers;
-    if settings.role.exports() && containers.schedule.enabled {
-        match containers.daemon() {
-            Some(socket) => writeln!(text, "  containers  {}", socket.display())?,
-            None => writeln!(text, "  containers  none: there is no Docker socket at /var/run/docker.sock")?,
-        }
+    let runs = |name: &str| settings.role.uses(&format!("collectors.{name}"));
+    for (name, what) in settings.collectors.watched().into_iter().filter(|(name, _)| runs(name)) {
+        writeln!(text, "  {name:<10}  {what}")?;
     }
     if settings.role.receives() {
         writeln!(text, "\nnotified\n  {}", validated.channels.join(", "))?;
     }
-    let unwatched: Vec<String> = UNWATCHED
-        .iter()
-        .map(|(name, variables)| {
-            let set = variables.iter().find(|name| environment.get(name).is_some());
-            set.map_or_else(|| (*name).to_owned(), |variable| format!("{name} ({variable} is set)"))
-        })
-        .collect();
+    let unwatched = settings.collectors.unwatched().into_iter().filter(|(name, _)| runs(name));
+    let unwatched: Vec<String> = unwatched.map(|(name, by)| format!("{name} ({by})")).collect();
+    if !unwatched.is_empty() {
+        writeln!(text, "\nnot watched: no target is named, by what stands beside it, for\n  {}", unwatched.join(", "))?;
+    }
+    let unwatched = UNWATCHED.map(|(name, variable)| match environment.get(variable) {
+        Some(_) => format!("{name} ({variable} is set)"),
+        None => name.to_owned(),
+    });
     writeln!(text, "\nnot watched: this version has no collector yet for\n  {}", unwatched.join(", "))?;
     if !validated.unused.is_empty() {
         writeln!(text, "\nin the configuration, not used in this role\n  {}", validated.unused.join(", "))?;

@@ -51,6 +51,10 @@ impl Declare for Agents {
         families::ALL.to_vec()
     }
 
+    fn watches(config: &Config) -> Option<String> {
+        Some(format!("by heartbeats; {} expected by the configuration", config.settings().expected.len()))
+    }
+
     fn check(config: &Config, problems: &mut Problems) {
         config.check(problems);
     }

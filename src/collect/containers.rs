@@ -4,11 +4,13 @@
 //! figures come from the cgroups' files where they are to be seen, else from the daemon's stats call.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream::{self, StreamExt};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use super::{CollectError, Collector, Declare, Deps, Output, Said};
 use crate::clock::Clock;
@@ -29,6 +31,7 @@ mod network;
 mod oom;
 mod options;
 mod processes;
+mod queue;
 mod reader;
 mod registry;
 mod series;
@@ -70,6 +73,7 @@ pub struct Containers {
     /// `None` if bollard refuses the socket's name, which its source does not.
     daemon: Option<Daemon>,
     watch: Arc<Watch>,
+    /// Held by the thread that looks, which may hang: who waits for it waits without a thread.
     reader: Arc<Mutex<Reader>>,
     usage: Arc<Usage>,
     /// Where the host's `/` is seen.
@@ -104,12 +108,10 @@ impl Containers {
     /// Looks at the files, on a thread: memory.stat of a big cgroup takes the kernel a while.
     async fn look(&self, containers: Arc<Vec<Container>>, about: &About) -> Result<Look, CollectError> {
         let storage = about.info.as_ref().and_then(|info| info.docker_root_dir.clone());
-        let reader = Arc::clone(&self.reader);
-        let work = move || {
-            let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
-            reader.look(&containers, storage.as_deref())
-        };
         let failed = |source| CollectError::Io { what: "a thread to read cgroups".into(), source };
+        let hangs = |_| failed(std::io::Error::other("the last one has not returned: see whether a mount hangs"));
+        let mut reader = timeout(PATIENCE, Arc::clone(&self.reader).lock_owned()).await.map_err(hangs)?;
+        let work = move || reader.look(&containers, storage.as_deref());
         let look = self.tasks.thread("containers", work).map_err(failed)?;
         look.await.map_err(|panic| failed(std::io::Error::other(panic)))
     }
@@ -177,9 +179,10 @@ impl Collector for Containers {
             let id = found.map_or_else(usual, |found| found.path.clone());
             scene.container(batch, container, &id, stats, kills);
         }
-        for container in self.watch.registry(|registry| registry.gone(now)) {
-            let id = usual(&container, &about);
-            series::Series::of_container(batch, &self.shown, &container, &id).oom(container.kills.total());
+        let gone = self.watch.registry(|registry| registry.gone(now));
+        for container in gone.iter().filter(|_| self.groups.has(Group::OomEvent)) {
+            let id = usual(container, &about);
+            series::Series::of_container(batch, &self.shown, container, &id).oom(container.kills.total());
         }
         for (path, stats) in &look.others {
             scene.cgroup(batch, path, stats);
@@ -217,6 +220,8 @@ impl Declare for Containers {
 
     const FOLLOWS: Option<(&'static str, &'static str)> = Some(("cadvisor", "0.60.5"));
 
+    const NAMED_BY: Option<&'static str> = Some("DOCKER_HOST");
+
     fn descs() -> Vec<&'static Desc> {
         families::descs().into_iter().chain([&families::SCRAPE_ERROR]).chain(machine::descs()).collect()
     }
@@ -225,8 +230,8 @@ impl Declare for Containers {
         config.complete(environment, problems);
     }
 
-    fn wanted(config: &Self::Config) -> bool {
-        config.daemon().is_some()
+    fn watches(config: &Self::Config) -> Option<String> {
+        config.daemon().map(|socket| socket.display().to_string())
     }
 
     fn check(config: &Self::Config, problems: &mut Problems) {

@@ -69,6 +69,32 @@ macro_rules! list {
             }
         }
 
+        impl Config {
+            /// What is collected from: by name, the collectors that [`build`] builds.
+            pub fn watched(&self) -> Vec<(&'static str, String)> {
+                let watched = [$((
+                    stringify!($name),
+                    Some(&self.$name)
+                        .filter(|config| config.schedule.enabled)
+                        .and_then(<$type as $crate::collect::Declare>::watches),
+                )),*];
+                watched.into_iter().filter_map(|(name, what)| Some((name, what?))).collect()
+            }
+
+            /// The enabled collectors that have nothing to collect from, each with the variable or key that would
+            /// name something.
+            pub fn unwatched(&self) -> Vec<(&'static str, &'static str)> {
+                let named_by = [$((
+                    stringify!($name),
+                    <$type as $crate::collect::Declare>::NAMED_BY.filter(|_| {
+                        self.$name.schedule.enabled
+                            && <$type as $crate::collect::Declare>::watches(&self.$name).is_none()
+                    }),
+                )),*];
+                named_by.into_iter().filter_map(|(name, by)| Some((name, by?))).collect()
+            }
+        }
+
         /// Every collector with its parts: the names that `collect[]` knows.
         pub const NAMES: &[(&str, &[&str])] =
             &[$((stringify!($name), <$type as $crate::collect::Declare>::PARTS)),*];
@@ -77,8 +103,8 @@ macro_rules! list {
         pub fn build(config: &Config, deps: &$crate::collect::Deps) -> Vec<$crate::collect::Entry> {
             const BUILD: &[fn(&Config, &$crate::collect::Deps) -> Option<$crate::collect::Entry>] = &[$(
                 |config, deps| {
-                    let wanted = <$type as $crate::collect::Declare>::wanted(&config.$name);
-                    (wanted && config.$name.schedule.enabled).then(|| $crate::collect::Entry {
+                    let watches = <$type as $crate::collect::Declare>::watches(&config.$name).is_some();
+                    (watches && config.$name.schedule.enabled).then(|| $crate::collect::Entry {
                         name: stringify!($name),
                         parts: <$type as $crate::collect::Declare>::PARTS,
                         schedule: config.$name.schedule.clone(),
@@ -129,6 +155,7 @@ mod tests {
     impl Declare for Fake {
         type Config = FakeConfig;
         const ENDPOINT: Option<&'static str> = Some("/probe");
+        const NAMED_BY: Option<&'static str> = Some("FAKE_SIZE");
         const PARTS: &'static [&'static str] = &["left", "right"];
 
         fn descs() -> Vec<&'static Desc> {
@@ -142,8 +169,8 @@ mod tests {
             }
         }
 
-        fn wanted(config: &FakeConfig) -> bool {
-            config.size != 0
+        fn watches(config: &FakeConfig) -> Option<String> {
+            (config.size != 0).then(|| format!("size {}", config.size))
         }
 
         fn check(config: &FakeConfig, problems: &mut Problems) {
@@ -218,6 +245,15 @@ mod tests {
     }
 
     #[test]
+    fn of_many_targets_the_first_are_named() {
+        let names: Vec<String> = (1..8).map(|number| format!("t{number}")).collect();
+        let named = |count: usize| crate::collect::named(names.iter().take(count));
+        assert_eq!((named(0), named(1)), (None, Some("t1".into())));
+        assert_eq!(named(5).unwrap(), "t1, t2, t3, t4, t5");
+        assert_eq!(named(7).unwrap(), "t1, t2, t3, t4, t5 and 2 more");
+    }
+
+    #[test]
     fn a_disabled_collector_is_not_built() {
         let text = "[collectors.alpha]\nsize = 1\nschedule = { enabled = false }\n[collectors.beta]\nsize = 1\nschedule = { max_series = 7 }\n";
         let (settings, problems) = Document::new("t.toml", text).parse::<Settings>();
@@ -225,12 +261,16 @@ mod tests {
         let entries = listed::build(&settings.collectors, &deps());
         let found: Vec<_> = entries.iter().map(|entry| (entry.name, entry.parts, entry.schedule.max_series)).collect();
         assert_eq!(found, [("beta", Fake::PARTS, 7)]);
+        assert_eq!(settings.collectors.watched(), [("beta", "size 1".to_owned())]);
+        assert_eq!(settings.collectors.unwatched(), [], "nobody misses what was turned off");
     }
 
     #[test]
     fn the_environment_completes_a_section_and_one_with_nothing_to_collect_from_is_not_built() {
         let mut config = listed::Config::default();
         assert!(listed::build(&config, &deps()).is_empty());
+        assert_eq!(config.watched(), []);
+        assert_eq!(config.unwatched(), [("alpha", "FAKE_SIZE"), ("beta", "FAKE_SIZE")]);
         let mut problems = Problems::default();
         config.complete(&[("FAKE_SIZE", "3")].into(), &mut problems);
         assert!(problems.0.is_empty(), "{problems}");

@@ -134,6 +134,9 @@ pub trait Declare: Collector + Sized {
     /// The path on which it answers for a target that the request names: `/probe`.
     const ENDPOINT: Option<&'static str> = None;
 
+    /// The variable, or the key, that gives it something to collect from where nothing does.
+    const NAMED_BY: Option<&'static str> = None;
+
     /// Every family that it may write, for `docs/metrics.md` and the tests over all of them.
     fn descs() -> Vec<&'static Desc>;
 
@@ -141,16 +144,29 @@ pub trait Declare: Collector + Sized {
     /// What is set but cannot be used is a problem of severity warning, and is skipped.
     fn complete(_config: &mut Self::Config, _environment: &Environment, _problems: &mut Problems) {}
 
-    /// Whether there is anything to collect from. One without is not built: it has no success to report.
-    fn wanted(_config: &Self::Config) -> bool {
-        true
-    }
+    /// What it collects from, in a few words without a secret, for the start's summary. `None` where there is nothing:
+    /// such a one is not built, for it has no success to report.
+    fn watches(config: &Self::Config) -> Option<String>;
 
     /// What is wrong with its section beyond its syntax; keys relative to the section.
     fn check(config: &Self::Config, problems: &mut Problems);
 
     /// Builds it. Opens nothing: that is a run's work, and may fail then.
     fn build(config: &Self::Config, parts: &Deps) -> Self;
+}
+
+/// More names than this are counted only.
+const NAMES_SHOWN: usize = 5;
+
+/// The names of targets as a summary shows them; `None` where there are none.
+fn named<'n>(names: impl Iterator<Item = &'n String>) -> Option<String> {
+    let names: Vec<&str> = names.map(String::as_str).collect();
+    let shown = names.get(..NAMES_SHOWN).unwrap_or(&names).join(", ");
+    match names.len() {
+        0 => None,
+        1..=NAMES_SHOWN => Some(shown),
+        count => Some(format!("{shown} and {} more", count - NAMES_SHOWN)),
+    }
 }
 
 /// What a collector may be built with.

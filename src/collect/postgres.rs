@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use futures_util::future::{join, join_all};
 use tokio::time::Instant;
 
-use super::{Answer, CollectError, Collector, Declare, Deps, Output, Question, Refused, Said};
+use super::{Answer, CollectError, Collector, Declare, Deps, Output, Question, Refused, Said, named};
 use crate::config::{Environment, Problems};
 use crate::metrics::Desc;
 
@@ -98,6 +98,8 @@ impl Declare for Postgres {
 
     const ENDPOINT: Option<&'static str> = Some("/probe");
 
+    const NAMED_BY: Option<&'static str> = Some("DATABASE_URL or DATA_SOURCE_NAME");
+
     const FOLLOWS: Option<(&'static str, &'static str)> = Some(("postgres_exporter", "0.20.1"));
 
     fn descs() -> Vec<&'static Desc> {
@@ -133,9 +135,11 @@ impl Declare for Postgres {
         environment::complete(config, environment, problems);
     }
 
-    fn wanted(config: &Self::Config) -> bool {
+    fn watches(config: &Self::Config) -> Option<String> {
         let ProbeConfig { allow, config_file } = &config.probe;
-        !config.targets.is_empty() || !config.pgbouncer.is_empty() || !allow.is_empty() || config_file.is_some()
+        let asked = !allow.is_empty() || config_file.is_some();
+        named(config.targets.keys().chain(config.pgbouncer.keys()))
+            .or_else(|| asked.then(|| "what `/probe` asks for".into()))
     }
 
     fn check(config: &Self::Config, problems: &mut Problems) {

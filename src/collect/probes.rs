@@ -261,6 +261,8 @@ impl Declare for Probes {
 
     const ENDPOINT: Option<&'static str> = Some("/probe");
 
+    const NAMED_BY: Option<&'static str> = Some("[[collectors.probes.targets]]");
+
     fn descs() -> Vec<&'static Desc> {
         families::ALL.to_vec()
     }
@@ -269,8 +271,12 @@ impl Declare for Probes {
         config.load();
     }
 
-    fn wanted(config: &ProbesConfig) -> bool {
-        !config.targets.is_empty() || !config.allow.is_empty()
+    fn watches(config: &ProbesConfig) -> Option<String> {
+        match config.targets.len() {
+            0 => (!config.allow.is_empty()).then(|| "what `/probe` asks for".into()),
+            1 => Some("1 target".into()),
+            count => Some(format!("{count} targets")),
+        }
     }
 
     fn check(config: &ProbesConfig, problems: &mut Problems) {

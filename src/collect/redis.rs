@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 
-use super::{Answer, CollectError, Collector, Declare, Deps, Output, Question, Refused, Said, allow};
+use super::{Answer, CollectError, Collector, Declare, Deps, Output, Question, Refused, Said, allow, named};
 use crate::clock::Clock;
 use crate::config::{Environment, Problems, Span};
 use crate::facts::State;
@@ -173,6 +173,8 @@ impl Declare for Redis {
 
     const ENDPOINT: Option<&'static str> = Some("/scrape");
 
+    const NAMED_BY: Option<&'static str> = Some("REDIS_ADDR");
+
     fn descs() -> Vec<&'static Desc> {
         let plain = own::DESCS.into_iter().chain(server::DESCS).chain(commands::DESCS).chain(replication::DESCS);
         let tables = fields::descs().chain(cluster::descs()).chain(sentinel::descs()).chain(settings::descs());
@@ -185,8 +187,9 @@ impl Declare for Redis {
         environment::complete(config, environment, problems);
     }
 
-    fn wanted(config: &RedisConfig) -> bool {
-        !config.targets.is_empty() || !config.scrape.allow.is_empty()
+    fn watches(config: &RedisConfig) -> Option<String> {
+        named(config.targets.keys())
+            .or_else(|| (!config.scrape.allow.is_empty()).then(|| "what `/scrape` asks for".into()))
     }
 
     fn check(config: &RedisConfig, problems: &mut Problems) {

@@ -27,7 +27,11 @@ async fn the_start_says_what_it_serves_watches_and_lacks_and_what_to_try() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let mut command = tidewatch(&["serve", "--listen", "127.0.0.1:0"]);
-    let server = Program::spawn(&data, command.env("REDIS_URL", "redis://secret@somewhere")).await;
+    let server = Program::spawn(
+        &data,
+        command.env("REDIS_URL", "redis://:secret@127.0.0.1:1").env("LITELLM_URL", "http://secret@somewhere"),
+    )
+    .await;
     let health = format!("tidewatch health --data-dir {}", data.display());
     let said =
         eventually("the last line", SOON, async || Some(server.running.output()).filter(|said| said.contains(&health)))
@@ -44,7 +48,9 @@ async fn the_start_says_what_it_serves_watches_and_lacks_and_what_to_try() {
         "\nwatched\n  agents ",
         "\n  host        /\n",
         "\nnotified\n  console\n",
-        "\nnot watched: this version has no collector yet for\n  PostgreSQL, Redis (REDIS_URL is set), ",
+        "\n  redis       redis\n",
+        "probes ([[collectors.probes.targets]]), postgres (DATABASE_URL or DATA_SOURCE_NAME)\n",
+        "\nnot watched: this version has no collector yet for\n  the OpenClaw gateway, LiteLLM (LITELLM_URL is set)\n",
         &format!("curl -X POST {at}/api/v1/agents/steward/heartbeat"),
         "`external_url`: not set, so messages carry no links; set it to ",
     ] {

@@ -10,12 +10,19 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 
+/// When the first event happens, in seconds: after what was recorded.
+const FIRST: usize = 1_795_241_400;
+
 #[derive(Default)]
 struct State {
     /// Bodies by path, without the query.
     bodies: BTreeMap<String, String>,
     /// Paths that are never answered.
     hanging: BTreeSet<String>,
+    /// Paths that are answered later, with what is known now.
+    held: BTreeSet<String>,
+    /// Streams of events that began before so many were cut, end.
+    cuts: usize,
     /// Every request's path, in order.
     asked: Vec<String>,
     /// Every event, in order.
@@ -92,13 +99,33 @@ impl DockerStub {
         self.state.lock().unwrap().hanging.clear();
     }
 
-    /// Tells all who listen of an event.
+    /// Requests for this path are answered when it is released, with what was known when they came.
+    pub(crate) fn hold(&self, path: &str) {
+        self.state.lock().unwrap().held.insert(path.to_owned());
+    }
+
+    /// Answers those that were held.
+    pub(crate) fn release(&self) {
+        self.state.lock().unwrap().held.clear();
+        drop(self.events.send(()));
+    }
+
+    /// Ends all streams of events: what is told from now on is told to those who ask anew.
+    pub(crate) fn cut(&self) {
+        self.state.lock().unwrap().cuts += 1;
+        drop(self.events.send(()));
+    }
+
+    /// Tells all who listen of an event, a second after the last one.
     pub(crate) fn tell(&self, action: &str, id: &str, attributes: &serde_json::Value) {
+        let mut state = self.state.lock().unwrap();
+        let time = FIRST + state.told.len();
         let event = serde_json::json!({
-            "Type": "container", "Action": action, "scope": "local", "time": 1_795_241_300,
+            "Type": "container", "Action": action, "scope": "local", "time": time, "timeNano": time * 1_000_000_000,
             "Actor": {"ID": id, "Attributes": attributes}
         });
-        self.state.lock().unwrap().told.push(event.to_string());
+        state.told.push(event.to_string());
+        drop(state);
         // Whoever begins to listen later is told too, as by `since`.
         drop(self.events.send(()));
     }
@@ -129,14 +156,18 @@ async fn serve(stream: UnixStream, state: Arc<Mutex<State>>, mut news: broadcast
             return;
         }
     }
-    let (hangs, body) = {
+    let (hangs, held, body) = {
         let mut state = state.lock().unwrap();
         state.asked.push(path.clone());
         if path == "/info" {
             state.since = state.told.len();
         }
-        (state.hanging.iter().any(|start| path.starts_with(start.as_str())), state.bodies.get(&path).cloned())
+        let hangs = state.hanging.iter().any(|start| path.starts_with(start.as_str()));
+        (hangs, state.held.contains(&path), state.bodies.get(&path).cloned())
     };
+    while held && state.lock().unwrap().held.contains(&path) {
+        drop(news.recv().await);
+    }
     if hangs {
         // Until the client gives up and closes.
         drop(stream.read_line(&mut line).await);
@@ -145,9 +176,19 @@ async fn serve(stream: UnixStream, state: Arc<Mutex<State>>, mut news: broadcast
     if path == "/events" {
         let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
         let mut open = stream.write_all(head.as_bytes()).await.is_ok();
-        let mut next = state.lock().unwrap().since;
+        let (mut next, cuts) = {
+            let state = state.lock().unwrap();
+            let since = target.split(['?', '&']).find_map(|pair| pair.strip_prefix("since=")?.parse::<usize>().ok());
+            (since.map_or(state.since, |since| since.saturating_sub(FIRST)), state.cuts)
+        };
         while open {
-            let event = state.lock().unwrap().told.get(next).cloned();
+            let event = {
+                let state = state.lock().unwrap();
+                if state.cuts > cuts {
+                    return;
+                }
+                state.told.get(next).cloned()
+            };
             if let Some(event) = event {
                 next += 1;
                 let chunk = format!("{:x}\r\n{event}\n\r\n", event.len() + 1);

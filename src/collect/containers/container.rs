@@ -96,6 +96,12 @@ pub(super) struct Container {
     pub(super) kills: Kills,
     /// Counts its starts and updates as far as we saw: what is remembered of one start does not hold for the next.
     pub(super) generation: u64,
+    /// Counts the events that changed it: details that were asked for before the last one are old.
+    pub(super) told: u64,
+    /// A start was heard that the details do not know yet.
+    pub(super) begun: bool,
+    /// The details are missing or may be of an earlier life, for the last call for them failed.
+    pub(super) unsure: bool,
 }
 
 /// Docker writes this for "never".
@@ -124,6 +130,9 @@ impl Container {
             details: None,
             kills: Kills::default(),
             generation: 0,
+            told: 0,
+            begun: false,
+            unsure: false,
         }
     }
 
@@ -179,9 +188,15 @@ impl Container {
         self.exit_code =
             state.and_then(|state| state.exit_code).filter(|_| self.phase == Phase::Still && ended.is_some());
         let host = told.host_config.clone().unwrap_or_default();
+        let started = state.and_then(|state| time(state.started_at.as_ref()));
+        if self.details.as_ref().is_some_and(|known| known.started != started) && !self.begun {
+            // It was started anew while nobody listened: the kernel counts from nought again.
+            self.kills.end();
+        }
+        (self.begun, self.unsure) = (false, false);
         self.details = Some(Details {
             pid: state.and_then(|state| u32::try_from(state.pid?).ok()).unwrap_or(0),
-            started: state.and_then(|state| time(state.started_at.as_ref())),
+            started,
             restarts: told.restart_count.and_then(|count| u64::try_from(count).ok()).unwrap_or(0),
             limits: limits(&host),
             shares_network: host.network_mode.as_deref().is_some_and(|mode| mode.starts_with("container:")),

@@ -14,7 +14,7 @@ use super::network;
 use super::options::{Group, Groups};
 use super::processes;
 use super::sockets;
-use super::space::{Mount, Space, Statvfs, holding, parse};
+use super::space::{Mount, Mounts, Space, Statvfs};
 use super::stats::Stats;
 
 /// Where the host's file systems are seen.
@@ -250,12 +250,13 @@ impl Reader {
         let procfs = &self.roots.procfs;
         look.disks = Disks::parse(self.buffer.read(&procfs.join("diskstats")).unwrap_or_default());
         let tables = [procfs.join("1/mountinfo"), procfs.join("self/mountinfo")];
-        let table = tables.iter().find_map(|table| self.buffer.read(table).map(parse));
+        let table = tables.iter().find_map(|table| self.buffer.read(table).map(Mounts::parse));
         let mounts = table.unwrap_or_default();
         let space = |point: &Path| (self.statvfs)(&below(&self.roots.rootfs, point));
-        let held = storage.and_then(|folder| holding(&mounts, Path::new(folder)));
+        let held = storage.and_then(|folder| mounts.holding(Path::new(folder)));
         look.storage = held.and_then(|mount| Some((mount.clone(), space(&mount.point)?)));
-        look.file_systems = mounts.iter().filter_map(|mount| Some((mount.clone(), space(&mount.point)?))).collect();
+        look.file_systems =
+            mounts.local.iter().filter_map(|mount| Some((mount.clone(), space(&mount.point)?))).collect();
     }
 }
 

@@ -77,14 +77,21 @@ impl Registry {
         let attribute = |name: &str| attributes.and_then(|attributes| attributes.get(name));
         let container = self.containers.entry(id.to_owned()).or_insert_with(|| {
             let mut container = Container::new(id);
+            // It may have left before all of its events were told.
+            if let Some(at) = self.gone.iter().position(|gone| gone.container.id == id) {
+                container.kills = self.gone.remove(at).map(|gone| gone.container.kills).unwrap_or_default();
+            }
             container.name = bounded(attribute("name").map(String::as_str).unwrap_or_default());
             container.image = bounded(attribute("image").map(String::as_str).unwrap_or_default());
             container.labels = values(attributes, &self.shown);
             container.created = event.time.unwrap_or_default();
             container
         });
+        // Details say nothing of kills.
+        container.told += u64::from(action != "oom");
         let ask = match action {
             "start" | "restart" => {
+                container.begun = true;
                 container.phase = Phase::Running;
                 container.exit_code = None;
                 container.generation += 1;
@@ -128,6 +135,24 @@ impl Registry {
             container.take_details(told, &self.shown);
             container.generation += 1;
         }
+    }
+
+    /// How many events changed a container until now.
+    pub(super) fn told(&self, id: &str) -> u64 {
+        self.containers.get(id).map_or(0, |container| container.told)
+    }
+
+    /// Remembers that the details of a container could not be had.
+    pub(super) fn doubt(&mut self, id: &str) {
+        if let Some(container) = self.containers.get_mut(id) {
+            container.unsure = true;
+        }
+    }
+
+    /// The ids of those of which the details could not be had.
+    pub(super) fn doubtful(&self) -> Vec<String> {
+        let unsure = self.containers.values().filter(|container| container.unsure);
+        unsure.map(|container| container.id.clone()).collect()
     }
 
     /// Takes over how many kills the kernel counts in a container's present life.
@@ -232,6 +257,55 @@ mod tests {
         assert_eq!(registry.count_kills("c1", earlier, 3), 3);
         let now = registry.containers().next().unwrap().generation;
         assert_eq!(registry.count_kills("c1", now, 1), 4);
+    }
+
+    #[test]
+    fn a_life_that_nobody_heard_begin_adds_its_kills() {
+        let mut registry = Registry::new(Vec::new());
+        let details = |second: u32| {
+            let state = serde_json::json!({"Running": true, "StartedAt": format!("2026-11-21T06:00:{second:02}Z")});
+            serde_json::from_value(serde_json::json!({"State": state})).unwrap()
+        };
+        let count = |registry: &mut Registry, counter| {
+            let generation = registry.containers().next().unwrap().generation;
+            registry.count_kills("c1", generation, counter)
+        };
+        registry.apply(&event("c1", "start", &[]), at(0));
+        registry.detail("c1", &details(1));
+        assert_eq!(count(&mut registry, 2), 2);
+        registry.detail("c1", &details(2));
+        assert_eq!(count(&mut registry, 1), 3, "it was started anew");
+        // Of a start that was heard, an event may come before the details.
+        for action in ["die", "start", "oom"] {
+            registry.apply(&event("c1", action, &[]), at(3));
+        }
+        registry.detail("c1", &details(3));
+        assert_eq!(count(&mut registry, 1), 4);
+    }
+
+    #[test]
+    fn a_container_that_is_told_of_after_it_left_keeps_one_count() {
+        let mut registry = Registry::new(Vec::new());
+        registry.apply(&event("c1", "oom", &[]), at(0));
+        registry.remove("c1", at(0));
+        for action in ["oom", "die", "destroy"] {
+            registry.apply(&event("c1", action, &[]), at(1));
+        }
+        let totals: Vec<u64> = registry.gone(at(2)).iter().map(|container| container.kills.total()).collect();
+        assert_eq!(totals, [2]);
+    }
+
+    #[test]
+    fn details_that_could_not_be_had_are_remembered_until_they_are() {
+        let mut registry = Registry::new(Vec::new());
+        registry.apply(&event("c1", "start", &[]), at(0));
+        registry.detail("c1", &ContainerInspectResponse::default());
+        assert_eq!(registry.doubtful(), Vec::<String>::new());
+        registry.apply(&event("c1", "update", &[]), at(0));
+        registry.doubt("c1");
+        assert_eq!(registry.doubtful(), ["c1"]);
+        registry.detail("c1", &ContainerInspectResponse::default());
+        assert_eq!(registry.doubtful(), Vec::<String>::new());
     }
 
     #[test]

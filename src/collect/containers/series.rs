@@ -156,13 +156,13 @@ impl<'a> Series<'a> {
     }
 
     fn sockets(&mut self, sockets: &Sockets) {
-        for (desc, counts) in TCP.iter().zip(sockets.tcp.iter().flatten()) {
-            for (state, count) in TCP_STATES.iter().zip(counts) {
+        for (desc, counts) in TCP.iter().zip(&sockets.tcp) {
+            for (state, count) in TCP_STATES.iter().zip(counts.iter().flatten()) {
                 self.push_with(desc, &[("tcp_state", state)], *count as f64);
             }
         }
-        for (desc, counts) in UDP.iter().zip(sockets.udp.iter().flatten()) {
-            for (state, count) in UDP_STATES.iter().zip(counts) {
+        for (desc, counts) in UDP.iter().zip(&sockets.udp) {
+            for (state, count) in UDP_STATES.iter().zip(counts.iter().flatten()) {
                 self.push_with(desc, &[("udp_state", state)], *count as f64);
             }
         }

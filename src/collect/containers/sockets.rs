@@ -26,11 +26,12 @@ pub(super) const UDP_STATES: [&str; 4] = ["listen", "dropped", "rxqueued", "txqu
 /// The number that the kernel gives a UDP socket without a peer.
 const UNCONNECTED: u64 = 7;
 
-/// What the tables of a namespace hold; the second of two is that of IPv6.
+/// What the tables of a namespace hold; the second of two is that of IPv6. A table that could not be read is `None`:
+/// noughts would say that there are no sockets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sockets {
-    pub(super) tcp: Option<[[u64; 11]; 2]>,
-    pub(super) udp: Option<[[u64; 4]; 2]>,
+    pub(super) tcp: [Option<[u64; 11]>; 2],
+    pub(super) udp: [Option<[u64; 4]>; 2],
     /// The counters of TCP, by their names in lower case.
     pub(super) counters: Vec<(String, i64)>,
 }
@@ -39,10 +40,10 @@ pub(super) struct Sockets {
 pub(super) fn read(net: &Path, groups: &Groups, buffer: &mut Buffer) -> Sockets {
     let mut found = Sockets::default();
     if groups.has(Group::Tcp) {
-        found.tcp = Some(["tcp", "tcp6"].map(|table| buffer.read(&net.join(table)).map(tcp).unwrap_or_default()));
+        found.tcp = ["tcp", "tcp6"].map(|table| buffer.read(&net.join(table)).map(tcp));
     }
     if groups.has(Group::Udp) {
-        found.udp = Some(["udp", "udp6"].map(|table| buffer.read(&net.join(table)).map(udp).unwrap_or_default()));
+        found.udp = ["udp", "udp6"].map(|table| buffer.read(&net.join(table)).map(udp));
     }
     if groups.has(Group::AdvancedTcp) {
         for (table, protocol) in [("netstat", "TcpExt:"), ("snmp", "Tcp:")] {
@@ -102,6 +103,19 @@ mod tests {
         assert_eq!(udp(UDP), [1, 6, 3, 16]);
         let states = tcp("head\n 0: 0:16 0:0 0A 0:0 0\n 1: 0:16 0:0 01 0:0 0\n 2: 0:16 0:0 FF 0:0 0\n 3: garbage\n");
         assert_eq!((states[0], states[9], states.iter().sum::<u64>()), (1, 1, 2));
+    }
+
+    #[test]
+    fn a_table_that_cannot_be_read_is_not_one_without_sockets() {
+        let net = tempfile::tempdir().unwrap();
+        std::fs::write(net.path().join("tcp"), "head\n 0: 0:16 0:0 0A 0:0 0\n").unwrap();
+        std::fs::write(net.path().join("udp"), UDP).unwrap();
+        let too_large = format!("head\n{}", " 0: 0:16 0:0 01 0:0 0\n".repeat(250_000));
+        std::fs::write(net.path().join("udp6"), too_large).unwrap();
+        let groups = Groups::new(&["tcp".into(), "udp".into()], &[]);
+        let found = read(net.path(), &groups, &mut Buffer::default());
+        assert_eq!(found.tcp.map(|counts| counts.map(|counts| counts[9])), [Some(1), None]);
+        assert_eq!(found.udp, [Some([1, 6, 3, 16]), None]);
     }
 
     #[test]

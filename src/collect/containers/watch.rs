@@ -1,6 +1,5 @@
 //! The task that keeps the registry current: once the list, then only what events tell.
 
-use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,6 +12,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, interval_at, timeout};
 
 use super::daemon::{Daemon, Fault};
+use super::queue::Queue;
 use super::registry::Registry;
 use crate::clock::Clock;
 use crate::task::Tasks;
@@ -26,14 +26,22 @@ const PING: Duration = Duration::from_secs(10);
 /// The list is compared this often: an event that was lost costs no more.
 const RELIST: Duration = Duration::from_mins(10);
 
+/// Those of which the details could not be had are asked about again this often.
+const RETRY: Duration = Duration::from_secs(30);
+
 /// The first and the longest pause before the next attempt.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
+
+/// In a second.
+const NANOS: i64 = 1_000_000_000;
 
 /// What the task and the scrapes share.
 pub(super) struct Watch {
     socket: PathBuf,
     registry: Mutex<Registry>,
     about: Mutex<About>,
+    /// When the last event that was taken over happened, in nanoseconds of the daemon's clock.
+    heard: Mutex<Option<i64>>,
     /// Whether nothing is waiting to be asked.
     settled: watch::Sender<bool>,
     clock: Clock,
@@ -51,7 +59,8 @@ pub(super) struct About {
 impl Watch {
     pub(super) fn new(socket: PathBuf, registry: Registry, clock: Clock) -> Arc<Self> {
         let (settled, _) = watch::channel(false);
-        Arc::new(Self { socket, registry: Mutex::new(registry), about: Mutex::default(), settled, clock })
+        let registry = Mutex::new(registry);
+        Arc::new(Self { socket, registry, about: Mutex::default(), heard: Mutex::default(), settled, clock })
     }
 
     /// Starts the task, which ends with the program or with what a reload replaces.
@@ -116,20 +125,24 @@ impl Watch {
 
     async fn try_follow(&self, daemon: &Daemon) -> Result<std::convert::Infallible, Fault> {
         let info = daemon.info().await?;
-        // Events from here on are told even if they happen before the stream is open.
-        let since = info.system_time.as_deref().and_then(|text| text.parse::<Timestamp>().ok());
-        let mut events = std::pin::pin!(daemon.events(since.map(Timestamp::as_second)));
+        // Events from here on are told even if they happen before the stream is open; on another stream, those that
+        // happened since the last one. A clock that was set back tells nothing of that.
+        let now = info.system_time.as_deref().and_then(|text| text.parse::<Timestamp>().ok()).map(Timestamp::as_second);
+        let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut heard = heard.filter(|heard| now.is_none_or(|now| heard / NANOS <= now));
+        let mut events = std::pin::pin!(daemon.events(heard.map(|heard| heard / NANOS).or(now)));
         let list = daemon.list().await?;
-        let mut queue: VecDeque<String> =
-            self.registry(|registry| registry.sync(&list, false, self.clock.now())).into();
+        let mut queue = Queue::default();
+        queue.add(self.registry(|registry| registry.sync(&list, false, self.clock.now())));
         drop(list);
         *self.about.lock().unwrap_or_else(PoisonError::into_inner) = About { info: Some(Arc::new(info)), fault: None };
         let mut asked = FuturesUnordered::new();
         let mut ping = interval_at(Instant::now() + PING, PING);
         let mut relist = interval_at(Instant::now() + RELIST, RELIST);
+        let mut retry = interval_at(Instant::now() + RETRY, RETRY);
         loop {
             while asked.len() < CALLS
-                && let Some(id) = queue.pop_front()
+                && let Some(id) = queue.next(|id| self.registry(|registry| registry.told(id)))
             {
                 asked.push(async {
                     let told = daemon.inspect(&id).await;
@@ -140,15 +153,32 @@ impl Watch {
             tokio::select! {
                 event = events.next() => {
                     let event = event.unwrap_or_else(|| Err(Fault::Odd("the stream of events ended".into())))?;
+                    // The stream begins with a whole second, of which a part was heard before.
+                    if heard.zip(event.time_nano).is_some_and(|(heard, at)| at <= heard) {
+                        continue;
+                    }
+                    heard = None;
+                    let mut last = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+                    *last = event.time_nano.max(*last);
+                    drop(last);
                     let ask = self.registry(|registry| registry.apply(&event, self.clock.now()));
-                    queue.extend(ask.filter(|id| !queue.contains(id)));
+                    queue.add(ask);
                 }
-                Some((id, told)) = asked.next(), if !asked.is_empty() => self.take(&id, told)?,
+                Some((id, told)) = asked.next(), if !asked.is_empty() => {
+                    let current = queue.is_current(&id, self.registry(|registry| registry.told(&id)));
+                    if current || told.is_err() {
+                        self.take(&id, told)?;
+                    } else {
+                        queue.add([id]);
+                    }
+                }
                 _ = ping.tick() => daemon.ping().await?,
                 _ = relist.tick() => {
                     let list = daemon.list().await?;
-                    queue = self.registry(|registry| registry.sync(&list, true, self.clock.now())).into();
+                    let ask = self.registry(|registry| registry.sync(&list, true, self.clock.now()));
+                    queue.add(ask);
                 }
+                _ = retry.tick() => queue.add(self.registry(|registry| registry.doubtful())),
             }
         }
     }
@@ -160,6 +190,8 @@ impl Watch {
             Err(Fault::Missing) => self.registry(|registry| registry.remove(id, self.clock.now())),
             Err(fault @ (Fault::Silent(_) | Fault::Odd(_))) => {
                 tracing::debug!(container = id, %fault, "no details of a container");
+                // What was known may be of an earlier life.
+                self.registry(|registry| registry.doubt(id));
             }
             Err(fault @ (Fault::Unreachable(..) | Fault::Forbidden(_))) => return Err(fault),
         }

@@ -47,6 +47,7 @@ pub use fields::FieldsConfig;
 pub use ipvs::IpvsConfig;
 use list::{Listed, Site};
 pub use netclass::NetclassConfig;
+pub(super) use statvfs::is_remote;
 pub use statvfs::{Space, Statvfs};
 pub use textfile::TextfileConfig;
 
@@ -261,6 +262,10 @@ impl Declare for Host {
         if let Some(root) = environment.get("TIDEWATCH_HOST_ROOT") {
             config.below(Path::new(root));
         }
+    }
+
+    fn watches(config: &Self::Config) -> Option<String> {
+        Some(config.rootfs.display().to_string())
     }
 
     fn check(config: &Self::Config, problems: &mut Problems) {

@@ -71,10 +71,15 @@ const REMOTE: [&str; 24] = [
     "virtiofs",
 ];
 
+/// Whether a file system of this type may never answer.
+pub(in crate::collect) fn is_remote(kind: &str) -> bool {
+    REMOTE.contains(&kind) || kind.starts_with("fuse.")
+}
+
 /// For each mount whether asking it may hang: it is remote, or the way to it leads through one that is.
 pub(super) fn may_hang(mounts: &[Mount]) -> Vec<bool> {
-    let remote = |mount: &Mount| REMOTE.contains(&mount.kind.as_str()) || mount.kind.starts_with("fuse.");
-    let points: Vec<&Path> = mounts.iter().filter(|mount| remote(mount)).map(|mount| mount.point.as_path()).collect();
+    let remote = mounts.iter().filter(|mount| is_remote(&mount.kind));
+    let points: Vec<&Path> = remote.map(|mount| mount.point.as_path()).collect();
     mounts.iter().map(|mount| points.iter().any(|point| mount.point.starts_with(point))).collect()
 }
 

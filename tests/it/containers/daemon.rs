@@ -1,5 +1,7 @@
 //! A daemon's stand-in that counts what it is asked, hangs, goes away and comes back.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -146,10 +148,11 @@ async fn a_daemon_that_is_not_there_is_said_with_what_to_do() {
     assert!(service.next.contains("systemctl start docker"), "{}", service.next);
     config.socket = None;
     config.rootfs = folder.path().to_owned();
-    assert_eq!(Containers::wanted(&config), Path::new("/var/run/docker.sock").exists(), "not built without a socket");
+    let usual = Path::new("/var/run/docker.sock").exists();
+    assert_eq!(Containers::watches(&config).is_some(), usual, "not built without a socket");
     std::fs::create_dir(folder.path().join("run")).unwrap();
     std::fs::write(folder.path().join("run/docker.sock"), "").unwrap();
-    assert!(Containers::wanted(&config), "the host's root has one");
+    assert!(Containers::watches(&config).is_some(), "the host's root has one");
 }
 
 #[tokio::test]
@@ -166,4 +169,97 @@ async fn a_container_that_came_and_went_between_scrapes_leaves_its_kills() {
     })
     .await;
     assert_eq!(kills.to_string(), "1");
+    // The same again, without the group.
+    let mut config = config(Path::new("/nowhere"), &stub.socket());
+    config.disable_metrics = vec!["oom_event".into()];
+    let others = Containers::build(&config, &deps());
+    run(&others).await;
+    for action in ["create", "start", "oom", "die", "destroy"] {
+        stub.tell(action, "c2", &json!({"name": "quiet", "image": "busybox", "exitCode": "137"}));
+    }
+    stub.answer("/containers/c3/json", &inspect(0, None));
+    stub.tell("start", "c3", &json!({}));
+    eventually("the next one", Duration::from_secs(10), async || {
+        run(&others).await.1.of("web", "container_restarts_total")
+    })
+    .await;
+    assert_eq!(run(&others).await.1.of("quiet", "container_oom_events_total"), None);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_older_than_an_event_is_asked_for_again() {
+    let stub = DockerStub::start();
+    let mut config = config(Path::new("/nowhere"), &stub.socket());
+    config.call_timeout = "9s".parse().unwrap();
+    let containers = Containers::build(&config, &deps());
+    run(&containers).await;
+    stub.answer("/containers/c1/json", &inspect(7, None));
+    stub.hold("/containers/c1/json");
+    stub.tell("start", "c1", &json!({"name": "web", "image": "busybox"}));
+    let asked = || stub.asked().iter().filter(|path| *path == "/containers/c1/json").count();
+    eventually("the question", Duration::from_secs(10), async || (asked() == 1).then_some(())).await;
+    stub.tell("die", "c1", &json!({"exitCode": "3"}));
+    eventually("its end", Duration::from_secs(10), async || {
+        (run(&containers).await.1.of("web", "container_exit_code") == Some(3.0)).then_some(())
+    })
+    .await;
+    let state = json!({"Running": false, "ExitCode": 3, "FinishedAt": "2026-11-21T06:00:01Z"});
+    stub.answer("/containers/c1/json", &json!({"Name": "/web", "State": state, "RestartCount": 5}).to_string());
+    stub.release();
+    let restarts = eventually("the details", Duration::from_secs(10), async || {
+        run(&containers).await.1.of("web", "container_restarts_total")
+    })
+    .await;
+    assert_eq!((restarts.to_string(), asked()), ("5".to_owned(), 2));
+    assert_eq!(run(&containers).await.1.of("web", "container_exit_code"), Some(3.0));
+}
+
+#[tokio::test]
+async fn kills_are_counted_once_over_a_stream_that_broke() {
+    let stub = DockerStub::start();
+    let containers = blind(&stub);
+    run(&containers).await;
+    let about = json!({"name": "burst", "image": "busybox", "exitCode": "137"});
+    for action in ["create", "start", "oom"] {
+        stub.tell(action, "c1", &about);
+    }
+    let kills = async |name| run(&containers).await.1.of(name, "container_oom_events_total");
+    eventually("the first", Duration::from_secs(10), async || kills("burst").await.filter(|kills| *kills > 0.5)).await;
+    stub.cut();
+    for action in ["oom", "die", "destroy"] {
+        stub.tell(action, "c1", &about);
+    }
+    for action in ["create", "start", "oom", "die", "destroy"] {
+        stub.tell(action, "c2", &json!({"name": "short", "image": "busybox"}));
+    }
+    let short = eventually("what nobody listened to", Duration::from_secs(10), async || kills("short").await).await;
+    assert_eq!(
+        (kills("burst").await.map(|kills| kills.to_string()), short.to_string()),
+        (Some("2".into()), "1".into())
+    );
+}
+
+#[tokio::test]
+async fn a_file_system_that_hangs_holds_one_thread() {
+    let root = fixture();
+    let (release, held) = mpsc::channel::<()>();
+    let (calls, held) = (Arc::new(AtomicUsize::new(0)), Mutex::new(held));
+    let (counted, spaces) = (Arc::clone(&calls), told(&root));
+    let statvfs: Statvfs = Arc::new(move |path| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        // Until nobody holds the other end any more.
+        drop(held.lock().unwrap().recv());
+        spaces(path)
+    });
+    let nowhere = tempfile::tempdir().unwrap();
+    let containers = Containers::with_statvfs(&config(&root, &nowhere.path().join("sock")), &deps(), statvfs);
+    let mut output = Output::default();
+    let cut_off = tokio::time::timeout(Duration::from_secs(1), containers.collect(&mut output)).await;
+    assert!(cut_off.is_err() && calls.load(Ordering::Relaxed) == 1);
+    let failed = tokio::time::timeout(Duration::from_secs(10), containers.collect(&mut output)).await.unwrap();
+    assert!(failed.unwrap_err().to_string().contains("the last one has not returned"));
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
+    drop(release);
+    let (_, ours, _) = run(&containers).await;
+    assert!(ours.value("machine_scrape_error", &[]).is_some());
 }
