@@ -153,6 +153,8 @@ impl Roots {
 #[derive(Default)]
 struct Run {
     batch: Batch,
+    /// What other programs wrote. It gives way where it has a name of ours.
+    foreign: Batch,
     /// A table, walked while files about its rows are read into the other.
     table: files::Reader,
     files: files::Reader,
@@ -223,6 +225,8 @@ impl Collector for Host {
             *out.part(entry.name) = batch;
             entry.report(result.err());
         }
+        // Last, so that the limit of series costs these first.
+        out.add("textfile", std::mem::take(&mut run.foreign).foreign());
         out.facts.services.push(run.findings.state(self.clock.now()));
         *self.buffers.lock().unwrap_or_else(PoisonError::into_inner) = run;
         Ok(())
