@@ -1,7 +1,7 @@
 //! Reading the kernel's files: bounded, into a buffer that is kept between runs, as the files themselves are.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::kept::{Kept, read_at};
@@ -15,6 +15,9 @@ const KEPT: usize = 256 << 10;
 
 /// What the buffer grows by at least: most files of procfs fit, and sysfs's all do.
 const PAGE: usize = 4 << 10;
+
+/// No line of a table has more bytes: those of sockets have 150 to 200.
+const LINE: u64 = 4 << 10;
 
 /// A buffer that files are read into, one after the other.
 #[derive(Default)]
@@ -96,6 +99,21 @@ impl Reader {
         }
         std::str::from_utf8(self.loaded()).map_err(|error| malformed(path, &error.to_string()))
     }
+}
+
+/// Tells each line of a table, or of the second one where the first cannot be opened. It is not held: a table of sockets
+/// may be larger than any buffer should be.
+pub(super) fn each_line([first, second]: &[PathBuf; 2], mut tell: impl FnMut(&str)) -> Result<(), CollectError> {
+    let mut read = || {
+        let mut table = BufReader::new(File::open(first).or_else(|_| File::open(second))?);
+        let mut line = String::new();
+        while table.by_ref().take(LINE).read_line(&mut line)? > 0 {
+            tell(&line);
+            line.clear();
+        }
+        Ok(())
+    };
+    read().map_err(|source| CollectError::Io { what: first.display().to_string(), source })
 }
 
 /// The number that a file of sysfs holds and nothing else, for what is asked once.
