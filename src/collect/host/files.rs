@@ -46,6 +46,12 @@ impl Reader {
         self.as_text(path)
     }
 
+    /// An attribute of sysfs as text: a read that does not fill its page is the last one.
+    pub(super) fn attribute(&mut self, path: &Path) -> Result<&str, CollectError> {
+        self.load_until(path, |read| read < PAGE)?;
+        self.as_text(path)
+    }
+
     /// The whole file as text, or the second one where the first cannot be read.
     pub(super) fn text_of_either(&mut self, files: &[PathBuf; 2]) -> Result<&str, CollectError> {
         self.bytes_of_either(files)?;
@@ -57,12 +63,23 @@ impl Reader {
         self.kept.read(path, |file| digits(|buffer| read_at(file, buffer, 0))).ok()?
     }
 
+    /// Whether the folder of a device is there. Files in it that are open are closed where it is another device's than
+    /// in the last run: they follow their device when it is renamed.
+    pub(super) fn is_device(&mut self, folder: &Path) -> bool {
+        self.kept.is_device(folder)
+    }
+
     /// Whether the table of mounts that the last run read is still as it was; see [`Kept::is_unchanged`].
     pub(super) fn is_unchanged(&mut self, tables: &[PathBuf; 2]) -> bool {
         tables.iter().any(|table| self.kept.is_unchanged(table))
     }
 
     fn load(&mut self, path: &Path) -> Result<(), CollectError> {
+        self.load_until(path, |read| read == 0)
+    }
+
+    /// Loads a file, of which a read of so many bytes is the last one.
+    fn load_until(&mut self, path: &Path, is_last: fn(usize) -> bool) -> Result<(), CollectError> {
         if self.buffer.len() > KEPT {
             self.buffer = Vec::new();
         }
@@ -74,9 +91,11 @@ impl Reader {
                 if *length == buffer.len() {
                     buffer.resize((2 * *length).clamp(PAGE, LIMIT + 1), 0);
                 }
-                match read_at(file, &mut buffer[*length..], *length as u64)? {
-                    0 => break,
-                    read => *length += read,
+                let read = read_at(file, &mut buffer[*length..], *length as u64)?;
+                *length += read;
+                // A read that filled the buffer may have been cut off by it.
+                if *length < buffer.len() && is_last(read) {
+                    break;
                 }
             }
             Ok(())
@@ -180,6 +199,17 @@ mod tests {
         assert_eq!(counter("99999999999999999999999"), Some(1e23));
         for garbage in ["", "-1", "1.5", "nan", "inf", "0x10", "1e3", "12kB"] {
             assert_eq!(counter(garbage), None, "{garbage}");
+        }
+    }
+
+    #[test]
+    fn an_attribute_longer_than_the_buffer_comes_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, text) = (folder.path().join("file"), "0123456789".repeat(1_000));
+        std::fs::write(&file, &text).unwrap();
+        for length in [0, 1, 100, PAGE, 2 * PAGE, text.len()] {
+            let mut reader = Reader { buffer: vec![0; length], ..Reader::default() };
+            assert_eq!(reader.attribute(&file).unwrap(), text, "{length}");
         }
     }
 

@@ -158,6 +158,8 @@ struct Run {
     /// A table, walked while files about its rows are read into the other.
     table: files::Reader,
     files: files::Reader,
+    /// For network devices, of which a host may have so many that no other file would stay open.
+    devices: files::Reader,
     /// `/proc/stat`, which two parts read: the kernel works longest for it.
     stat: files::Once,
     findings: findings::Findings,
@@ -212,6 +214,7 @@ impl Collector for Host {
         run.stat.forget();
         run.table.begin();
         run.files.begin();
+        run.devices.begin();
         run.findings = findings::Findings::default();
         for entry in &self.parts {
             let begun = Instant::now();
