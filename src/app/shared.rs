@@ -1,6 +1,7 @@
 //! What stands behind the routes: scrapes, health, reloads.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -16,7 +17,7 @@ use crate::collect::{Answer, Question, Refused};
 use crate::facts::Facts;
 use crate::http::{Control, Front, ScrapeRequest, Scraper, TargetRequest, Told, Untold};
 use crate::metrics::expose::{self, Format};
-use crate::metrics::{Batch, Desc};
+use crate::metrics::{Batch, Desc, Dropped, Reason};
 use crate::notify;
 use crate::store::{Condition, StoreError};
 use crate::telemetry::LogLevel;
@@ -46,6 +47,7 @@ pub(super) struct Shared {
     writes: RwLock<Result<(), String>>,
     /// One reload at a time.
     reloading: tokio::sync::Mutex<()>,
+    left_out: LeftOut,
 }
 
 /// The families that exist without a registry, for the documentation.
@@ -65,7 +67,8 @@ impl Shared {
         let reloaded = RwLock::new((true, parts.clock.now()));
         let generation = RwLock::new(Arc::new(generation));
         let (writes, reloading) = (RwLock::new(Ok(())), tokio::sync::Mutex::default());
-        Self { parts, front, readiness, flags, log_level, generation, reloaded, writes, reloading }
+        let left_out = LeftOut::default();
+        Self { parts, front, readiness, flags, log_level, generation, reloaded, writes, reloading, left_out }
     }
 
     /// What is in use.
@@ -134,9 +137,22 @@ impl Shared {
     }
 }
 
-fn write(batches: &[&Batch], format: Format, out: &mut Vec<u8>) {
-    for dropped in expose::write(batches, format, out) {
-        tracing::debug!(?dropped, "left out of the exposition");
+/// What scrapes had to leave out, each said once: a scrape every few seconds would fill the log with what is known.
+#[derive(Default)]
+struct LeftOut(Mutex<HashSet<(String, Reason)>>);
+
+impl LeftOut {
+    /// More are not said: another program may think of a new name each time.
+    const MOST: usize = 1_000;
+
+    /// Writes the batches.
+    fn write(&self, batches: &[&Batch], format: Format, out: &mut Vec<u8>) {
+        for Dropped { family, series, reason } in expose::write(batches, format, out) {
+            let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if said.len() < Self::MOST && said.insert((family.clone(), reason)) {
+                tracing::warn!(family, series, %reason, "series are left out of the exposition; this is said once");
+            }
+        }
     }
 }
 
@@ -155,7 +171,7 @@ impl Scraper for Shared {
             if whole { Some(self.own(self.condition().await.as_ref())) } else { None }
         });
         let batches: Vec<&Batch> = scrape.batches().into_iter().chain(&own).collect();
-        write(&batches, format, out);
+        self.left_out.write(&batches, format, out);
         Ok(())
     }
 
@@ -168,7 +184,9 @@ impl Scraper for Shared {
         let question = Question { query: request.query, limit };
         match engine.answer(request.path, &served, &question).await.ok_or(None)? {
             Ok(Answer::Samples(batch)) => {
-                write(&[&batch], format, out);
+                for dropped in expose::write(&[&batch], format, out) {
+                    tracing::debug!(?dropped, "left out of a target's exposition");
+                }
                 Ok(Told::Samples)
             }
             Ok(Answer::Text(text)) => {

@@ -17,6 +17,7 @@ pub struct Batch {
     by_name: HashMap<Cow<'static, str>, usize, RandomState>,
     last: usize,
     lines: Lines,
+    foreign: bool,
 }
 
 /// Room for the first dozen lines: growing to that byte by byte costs more than the lines do.
@@ -83,6 +84,15 @@ impl Batch {
         batch.lines.taken = labels.iter().map(|(name, _)| *name).collect();
         append_labels(&mut batch.lines.constant, labels.iter().copied());
         batch
+    }
+
+    /// The same samples, but of names that another program chose: where one is taken in another batch, that one stands.
+    pub fn foreign(self) -> Self {
+        Self { foreign: true, ..self }
+    }
+
+    pub(super) fn is_foreign(&self) -> bool {
+        self.foreign
     }
 
     /// Adds one sample. `labels` are the values of `desc.labels`, in their order; an empty value is written as such.

@@ -14,7 +14,7 @@ pub struct Dropped {
 }
 
 /// Why series were dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// The collector gave more series than its limit.
     Limit,

@@ -51,7 +51,10 @@ struct Group<'a> {
 /// Merges `batches` and tells what had to be left out.
 pub(super) fn merge<'a>(batches: &[&'a Batch]) -> (Vec<Merged<'a>>, Vec<Dropped>) {
     let mut dropped = Vec::new();
-    let (groups, mut names) = by_name(batches);
+    let mut batches = batches.to_vec();
+    // The first one decides.
+    batches.sort_by_key(|batch| batch.is_foreign());
+    let (groups, mut names) = by_name(&batches);
     let mut merged = Vec::with_capacity(groups.len());
     let mut hashes = Vec::new();
     for (at, Group { parts, of_another_type }) in groups.into_iter().enumerate() {

@@ -14,7 +14,8 @@ use crate::task::Tasks;
 /// So many threads at once. One that sits in a dead server's answer is not given back, so this many may be lost.
 const THREADS: usize = 32;
 
-/// After this a thread that never returned is written off, and what it asked for is asked for again.
+/// After this a thread that never returned is written off, and what it asked for is asked for again while half of the
+/// threads are free.
 const PAUSE: Duration = Duration::from_mins(5);
 
 /// Makes calls by name. While a name's call has not returned, it is not made again.
@@ -73,7 +74,9 @@ impl Detached {
 
     fn is_busy(&self, name: &str) -> bool {
         let busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        busy.get(name).is_some_and(|since| self.clock.now().duration_since(*since).unsigned_abs() < PAUSE)
+        // The thread that never returned is lost, and so may be the next one: half of them are kept for calls that return.
+        let spare = self.threads.available_permits() > THREADS / 2;
+        busy.get(name).is_some_and(|since| !spare || self.clock.now().duration_since(*since).unsigned_abs() < PAUSE)
     }
 
     fn occupy(&self, name: &str, thread: OwnedSemaphorePermit) -> Occupied {
@@ -130,6 +133,22 @@ mod tests {
         assert_eq!(detached.call("a", late(), || true).await, None);
         clock.advance(Duration::from_secs(1));
         assert_eq!(detached.call("a", late(), || true).await, Some(true));
+    }
+
+    #[tokio::test]
+    async fn a_name_that_never_returns_takes_half_of_the_threads_at_most() {
+        let (detached, clock) = detached();
+        let (never, gate) = mpsc::channel::<()>();
+        let gate = Arc::new(Mutex::new(gate));
+        for _ in 0..2 * THREADS {
+            let gate = Arc::clone(&gate);
+            let hangs = move || gate.lock().map(|gate| gate.recv().is_ok()).is_ok();
+            assert_eq!(detached.call("dead", Instant::now() + Duration::from_millis(1), hangs).await, None);
+            clock.advance(PAUSE);
+        }
+        assert_eq!(detached.threads.available_permits(), THREADS / 2);
+        assert_eq!(detached.call("alive", late(), || true).await, Some(true));
+        drop(never);
     }
 
     #[tokio::test]

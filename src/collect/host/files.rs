@@ -1,7 +1,7 @@
 //! Reading the kernel's files: bounded, into a buffer that is kept between runs, as the files themselves are.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::kept::{Kept, read_at};
@@ -15,6 +15,9 @@ const KEPT: usize = 256 << 10;
 
 /// What the buffer grows by at least: most files of procfs fit, and sysfs's all do.
 const PAGE: usize = 4 << 10;
+
+/// No line of a table has more bytes: those of sockets have 150 to 200.
+const LINE: u64 = 4 << 10;
 
 /// A buffer that files are read into, one after the other.
 #[derive(Default)]
@@ -43,6 +46,12 @@ impl Reader {
         self.as_text(path)
     }
 
+    /// An attribute of sysfs as text: a read that does not fill its page is the last one.
+    pub(super) fn attribute(&mut self, path: &Path) -> Result<&str, CollectError> {
+        self.load_until(path, |read| read < PAGE)?;
+        self.as_text(path)
+    }
+
     /// The whole file as text, or the second one where the first cannot be read.
     pub(super) fn text_of_either(&mut self, files: &[PathBuf; 2]) -> Result<&str, CollectError> {
         self.bytes_of_either(files)?;
@@ -54,12 +63,23 @@ impl Reader {
         self.kept.read(path, |file| digits(|buffer| read_at(file, buffer, 0))).ok()?
     }
 
+    /// Whether the folder of a device is there. Files in it that are open are closed where it is another device's than
+    /// in the last run: they follow their device when it is renamed.
+    pub(super) fn is_device(&mut self, folder: &Path) -> bool {
+        self.kept.is_device(folder)
+    }
+
     /// Whether the table of mounts that the last run read is still as it was; see [`Kept::is_unchanged`].
     pub(super) fn is_unchanged(&mut self, tables: &[PathBuf; 2]) -> bool {
         tables.iter().any(|table| self.kept.is_unchanged(table))
     }
 
     fn load(&mut self, path: &Path) -> Result<(), CollectError> {
+        self.load_until(path, |read| read == 0)
+    }
+
+    /// Loads a file, of which a read of so many bytes is the last one.
+    fn load_until(&mut self, path: &Path, is_last: fn(usize) -> bool) -> Result<(), CollectError> {
         if self.buffer.len() > KEPT {
             self.buffer = Vec::new();
         }
@@ -71,9 +91,11 @@ impl Reader {
                 if *length == buffer.len() {
                     buffer.resize((2 * *length).clamp(PAGE, LIMIT + 1), 0);
                 }
-                match read_at(file, &mut buffer[*length..], *length as u64)? {
-                    0 => break,
-                    read => *length += read,
+                let read = read_at(file, &mut buffer[*length..], *length as u64)?;
+                *length += read;
+                // A read that filled the buffer may have been cut off by it.
+                if *length < buffer.len() && is_last(read) {
+                    break;
                 }
             }
             Ok(())
@@ -96,6 +118,21 @@ impl Reader {
         }
         std::str::from_utf8(self.loaded()).map_err(|error| malformed(path, &error.to_string()))
     }
+}
+
+/// Tells each line of a table, or of the second one where the first cannot be opened. It is not held: a table of sockets
+/// may be larger than any buffer should be.
+pub(super) fn each_line([first, second]: &[PathBuf; 2], mut tell: impl FnMut(&str)) -> Result<(), CollectError> {
+    let mut read = || {
+        let mut table = BufReader::new(File::open(first).or_else(|_| File::open(second))?);
+        let mut line = String::new();
+        while table.by_ref().take(LINE).read_line(&mut line)? > 0 {
+            tell(&line);
+            line.clear();
+        }
+        Ok(())
+    };
+    read().map_err(|source| CollectError::Io { what: first.display().to_string(), source })
 }
 
 /// The number that a file of sysfs holds and nothing else, for what is asked once.
@@ -162,6 +199,17 @@ mod tests {
         assert_eq!(counter("99999999999999999999999"), Some(1e23));
         for garbage in ["", "-1", "1.5", "nan", "inf", "0x10", "1e3", "12kB"] {
             assert_eq!(counter(garbage), None, "{garbage}");
+        }
+    }
+
+    #[test]
+    fn an_attribute_longer_than_the_buffer_comes_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, text) = (folder.path().join("file"), "0123456789".repeat(1_000));
+        std::fs::write(&file, &text).unwrap();
+        for length in [0, 1, 100, PAGE, 2 * PAGE, text.len()] {
+            let mut reader = Reader { buffer: vec![0; length], ..Reader::default() };
+            assert_eq!(reader.attribute(&file).unwrap(), text, "{length}");
         }
     }
 

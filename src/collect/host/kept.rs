@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -12,12 +13,22 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 const MOST: usize = 128;
 
 /// After so many reads a file is opened anew: an open file of sysfs follows its device, whose name may have become
-/// another's.
+/// another's. That of a network device is noticed at once, by [`Kept::is_device`].
 const READS: u32 = 20;
 
-/// Files of procfs and sysfs by their path.
+/// Files of procfs and sysfs by their path, and the folders of devices.
 #[derive(Default)]
-pub(super) struct Kept(HashMap<OsString, Open>);
+pub(super) struct Kept {
+    files: HashMap<OsString, Open>,
+    folders: HashMap<OsString, Folder>,
+}
+
+struct Folder {
+    /// Sysfs gives each device's folder a number of its own, which stays when it is renamed.
+    inode: u64,
+    /// In this run.
+    used: bool,
+}
 
 struct Open {
     file: File,
@@ -29,37 +40,64 @@ struct Open {
 impl Kept {
     /// Closes what was not read since the last call.
     pub(super) fn sweep(&mut self) {
-        self.0.retain(|_, open| std::mem::take(&mut open.used));
+        self.files.retain(|_, open| std::mem::take(&mut open.used));
+        self.folders.retain(|_, folder| std::mem::take(&mut folder.used));
+    }
+
+    /// Whether the folder of a device is there; looked at once a run. What is open below it is closed if it is the
+    /// folder of another device than in the last run.
+    pub(super) fn is_device(&mut self, path: &Path) -> bool {
+        let known = self.folders.get(path.as_os_str());
+        if known.is_some_and(|folder| folder.used) {
+            return true;
+        }
+        let Some(found) = std::fs::metadata(path).ok().filter(Metadata::is_dir) else { return false };
+        let inode = found.ino();
+        if known.is_none_or(|folder| folder.inode != inode) {
+            self.files.retain(|file, _| !Path::new(file).starts_with(path));
+        }
+        self.folders.insert(path.into(), Folder { inode, used: true });
+        true
     }
 
     /// Reads a file with `read`, which begins at its beginning. A file whose device or process is gone fails; it is then
-    /// opened anew, because another may have its name.
+    /// opened anew, because another may have its name. One that does not apply to its device fails each time, and stays
+    /// open as well.
     pub(super) fn read<T>(&mut self, path: &Path, mut read: impl FnMut(&File) -> io::Result<T>) -> io::Result<T> {
-        if let Some(open) = self.0.get_mut(path.as_os_str()) {
+        if let Some(open) = self.files.get_mut(path.as_os_str()) {
             open.used = true;
             open.reads += 1;
-            if let (true, Ok(result)) = (open.reads < READS, read(&open.file)) {
-                return Ok(result);
+            if open.reads < READS {
+                let result = read(&open.file);
+                if stays(&result) {
+                    return result;
+                }
             }
-            self.0.remove(path.as_os_str());
+            self.files.remove(path.as_os_str());
         }
         let file = File::open(path)?;
-        let result = read(&file)?;
-        if self.0.len() < MOST && is_of_kernel(&file) {
-            self.0.insert(path.into(), Open { file, reads: 0, used: true });
+        let result = read(&file);
+        if stays(&result) && self.files.len() < MOST && is_of_kernel(&file) {
+            self.files.insert(path.into(), Open { file, reads: 0, used: true });
         }
-        Ok(result)
+        result
     }
 
     /// Whether a table of mounts that was read is still as it was, as far as the kernel announces changes
     /// (proc_pid_mountinfo(5)). That counts as a read.
     pub(super) fn is_unchanged(&mut self, path: &Path) -> bool {
-        let Some(open) = self.0.get_mut(path.as_os_str()) else { return false };
+        let Some(open) = self.files.get_mut(path.as_os_str()) else { return false };
         open.used = true;
         open.reads += 1;
         let announced = poll(&mut [PollFd::new(&open.file, PollFlags::PRI)], Some(&Timespec::default()));
         announced == Ok(0) && open.reads < READS
     }
+}
+
+/// Whether the next read of the same open file tells of the same thing. `EINVAL` is the kernel's word for an attribute
+/// that does not apply, as the speed of `lo`; for one that is gone it says `ENODEV` or `ESRCH`.
+fn stays<T>(result: &io::Result<T>) -> bool {
+    result.as_ref().err().is_none_or(|error| error.kind() == io::ErrorKind::InvalidInput)
 }
 
 /// Reads what is at `offset`, without moving the file's own position.
@@ -113,7 +151,7 @@ mod tests {
             let name = format!("name {number}");
             fs::write(&path, &name).unwrap();
             assert_eq!(read(&mut kept, &path).unwrap(), format!("{name}\n"));
-            assert_eq!(kept.0.len(), 1);
+            assert_eq!(kept.files.len(), 1);
         }
     }
 
@@ -134,7 +172,7 @@ mod tests {
         });
         assert!(first.is_ok());
         assert_eq!(second.unwrap_err().kind(), io::ErrorKind::NotFound);
-        assert!(kept.0.is_empty());
+        assert!(kept.files.is_empty());
     }
 
     #[test]
@@ -146,7 +184,42 @@ mod tests {
             fs::rename(&next, &path).unwrap();
             assert_eq!(read(&mut kept, &path).unwrap(), text);
         }
-        assert!(kept.0.is_empty());
+        assert!(kept.files.is_empty());
+    }
+
+    #[test]
+    fn a_folder_that_became_another_devices_is_read_anew() {
+        let (mut kept, folder) = (Kept::default(), tempfile::tempdir().unwrap());
+        let device = folder.path().join("eth0");
+        // As a device of sysfs is: a link to the folder that has the files.
+        let becomes = |kept: &mut Kept, target: &str| {
+            if device.is_symlink() {
+                fs::remove_file(&device).unwrap();
+            }
+            std::os::unix::fs::symlink(target, &device).unwrap();
+            kept.sweep();
+            assert!(kept.is_device(&device));
+            read(kept, &device.join("stat")).unwrap().split(' ').next().unwrap().to_owned()
+        };
+        let (own, first) = (std::process::id().to_string(), "1".to_owned());
+        assert_eq!(becomes(&mut kept, "/proc/self"), own);
+        assert_eq!(kept.files.len(), 1);
+        assert_eq!(becomes(&mut kept, "/proc/1"), first);
+        assert_eq!(becomes(&mut kept, "/proc/self"), own);
+        fs::remove_file(&device).unwrap();
+        assert!(kept.is_device(&device), "it is looked at once a run");
+        kept.sweep();
+        assert!(!kept.is_device(&device));
+        assert!(!kept.is_device(Path::new("/proc/stat")), "a file is no device");
+    }
+
+    #[test]
+    fn an_attribute_that_does_not_apply_stays_open() {
+        let (mut kept, speed) = (Kept::default(), Path::new("/sys/class/net/lo/speed"));
+        for _ in 0..2 {
+            assert_eq!(read(&mut kept, speed).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+            assert_eq!(kept.files.len(), 1);
+        }
     }
 
     #[test]
@@ -158,10 +231,10 @@ mod tests {
         kept.sweep();
         read(&mut kept, Path::new("/proc/stat")).unwrap();
         kept.sweep();
-        assert_eq!(kept.0.keys().collect::<Vec<_>>(), ["/proc/stat"]);
+        assert_eq!(kept.files.keys().collect::<Vec<_>>(), ["/proc/stat"]);
         for number in 0..2 * MOST {
             read(&mut kept, &Path::new("/proc").join("./".repeat(number)).join("uptime")).unwrap();
         }
-        assert_eq!(kept.0.len(), MOST);
+        assert_eq!(kept.files.len(), MOST);
     }
 }

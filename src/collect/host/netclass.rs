@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use super::filter::Filter;
-use super::sysfs::{attribute, integer, names};
+use super::sysfs::{attribute, names, value};
 use super::{HostConfig, Listed, Part, Run, Site};
 use crate::collect::CollectError;
 use crate::config::Problems;
@@ -91,7 +91,7 @@ impl Part for NetworkClass {
         for device in names(&self.class)? {
             let folder = self.class.join(&device);
             // `bonding_masters` is a file among the devices.
-            if self.devices.takes(&device) && folder.is_dir() {
+            if self.devices.takes(&device) && run.devices.is_device(&folder) {
                 self.device(run, &device, &folder);
             }
         }
@@ -104,20 +104,19 @@ impl NetworkClass {
         let mut flags = None;
         for (file, desc) in &NUMBERS {
             // Many devices give an error where an attribute does not apply to them.
-            let number = run.files.text(&folder.join(file)).ok().and_then(|text| integer(text.trim()));
-            if let Some(number) = number {
+            if let Some(number) = value(&mut run.devices, &folder.join(file)) {
                 run.batch.push(desc, &[device], number);
                 if *file == "flags" {
                     flags = Some(number as u32);
                 }
             }
         }
-        let speed = run.files.text(&folder.join("speed")).ok().and_then(|text| text.trim().parse::<i64>().ok());
+        let speed = run.devices.attribute(&folder.join("speed")).ok().and_then(|text| text.trim().parse::<i64>().ok());
         if let Some(speed) = speed.filter(|speed| *speed >= 0 || !self.ignore_invalid_speed) {
             // Megabits in bytes, and -1 as the original rounds it.
             run.batch.push(&SPEED, &[device], (speed.saturating_mul(1_000_000) / 8) as f64);
         }
-        let mut text = |file| attribute(&mut run.files, &folder.join(file)).unwrap_or_default();
+        let mut text = |file| attribute(&mut run.devices, &folder.join(file)).unwrap_or_default();
         let [address, broadcast, duplex, alias, state] =
             ["address", "broadcast", "duplex", "ifalias", "operstate"].map(&mut text);
         let admin = match flags {

@@ -99,8 +99,10 @@ impl Part for NetworkDevices {
                     run.batch.push(desc, &[device], value);
                 }
             }
-            let file = self.class.join(device).join("statistics/rx_nohandler");
-            if let Some(value) = run.files.number(&file) {
+            let folder = self.class.join(device);
+            if run.devices.is_device(&folder)
+                && let Some(value) = run.devices.number(&folder.join("statistics/rx_nohandler"))
+            {
                 run.batch.push(&NO_HANDLER, &[device], value as f64);
             }
         }

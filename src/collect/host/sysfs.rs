@@ -41,12 +41,12 @@ pub(super) fn if_there<T>(read: Result<T, CollectError>) -> Result<Option<T>, Co
 /// The text of an attribute, or nothing where it cannot be read: devices lack what does not apply to them, and some
 /// attributes give an error then.
 pub(super) fn attribute(files: &mut Reader, path: &Path) -> Option<String> {
-    files.text(path).ok().map(|text| text.trim().to_owned())
+    files.attribute(path).ok().map(|text| text.trim().to_owned())
 }
 
 /// The number of an attribute, or nothing where it cannot be read or is none.
 pub(super) fn value(files: &mut Reader, path: &Path) -> Option<f64> {
-    files.text(path).ok().and_then(|text| integer(text.trim()))
+    files.attribute(path).ok().and_then(|text| integer(text.trim()))
 }
 
 /// A whole number as the kernel writes one: with a sign, or in hexadecimal digits after `0x`.

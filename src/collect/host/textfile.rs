@@ -5,12 +5,16 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
-use std::time::UNIX_EPOCH;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
 use async_trait::async_trait;
+use rustix::fs::{Mode, OFlags};
 use serde::Deserialize;
+use tokio::time::Instant;
 
+use super::detached::Detached;
 use super::glob::folders;
 use super::sysfs::names;
 use super::{Listed, Part, Run, Site};
@@ -26,6 +30,12 @@ static ERROR: Desc =
 /// No file that is read is bigger.
 const LIMIT: u64 = 16 << 20;
 
+/// All files of a run together are not bigger.
+const TOTAL: u64 = 32 << 20;
+
+/// Where they are not read by then, they cost their own series only.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 /// More files than this are not read.
 const FILES: usize = 1000;
 
@@ -39,7 +49,8 @@ pub struct TextfileConfig {
 
 pub(super) struct Textfiles {
     patterns: Vec<String>,
-    said: Said,
+    said: Arc<Said>,
+    detached: Detached,
 }
 
 /// What the files of one run say.
@@ -48,6 +59,8 @@ struct Found {
     families: Vec<(ParsedFamily, Vec<String>)>,
     by_name: HashMap<String, usize>,
     series: HashSet<String>,
+    /// How many bytes were read.
+    bytes: u64,
 }
 
 impl Listed for Textfiles {
@@ -56,43 +69,67 @@ impl Listed for Textfiles {
     }
 
     fn new(site: &Site<'_>) -> Self {
-        Self { patterns: site.config.textfile.directory.clone(), said: Said::default() }
+        Self {
+            patterns: site.config.textfile.directory.clone(),
+            said: Arc::default(),
+            detached: Detached::new(site.deps.tasks.clone(), site.deps.clock.clone()),
+        }
     }
 }
 
 #[async_trait]
 impl Part for Textfiles {
     async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
-        let mut failed = false;
-        let mut found = Found::default();
-        let mut times = Vec::new();
-        let mut tell = |what: &Path, why: Option<&str>| {
-            failed |= why.is_some();
-            self.said.tell("host", &format!("textfile {}", what.display()), why);
-        };
-        for folder in self.patterns.iter().flat_map(|pattern| folders(pattern)) {
-            let listed = names(&folder).map_err(|error| error.to_string());
-            tell(&folder, listed.as_ref().err().map(String::as_str));
-            let files = listed.unwrap_or_default().into_iter().filter(|name| name.strip_suffix(".prom").is_some());
-            for file in files.map(|name| folder.join(name)) {
-                let read = if times.len() < FILES { found.file(&file) } else { Err("too many files".to_owned()) };
-                tell(&file, read.as_ref().err().map(String::as_str));
-                times.extend(read.ok().map(|time| (file, time)));
+        let failed = if self.patterns.is_empty() {
+            false
+        } else {
+            let (patterns, said) = (self.patterns.clone(), Arc::clone(&self.said));
+            let found = self.detached.call("textfile", Instant::now() + PATIENCE, move || look(&patterns, &said)).await;
+            let (foreign, times, failed) = found.ok_or_else(|| CollectError::Io {
+                what: format!("the files in {}", self.patterns.join(", ")),
+                source: std::io::ErrorKind::TimedOut.into(),
+            })?;
+            run.foreign = foreign;
+            for (file, time) in times {
+                run.batch.push(&MTIME, &[&file.display().to_string()], time);
             }
-        }
-        found.write(&mut run.batch);
-        for (file, time) in times {
-            run.batch.push(&MTIME, &[&file.display().to_string()], time);
-        }
+            failed
+        };
         run.batch.push(&ERROR, &[], f64::from(failed));
         Ok(())
     }
 }
 
+/// Reads all files. Returns their series, when each was changed, and whether one could not be read.
+fn look(patterns: &[String], said: &Said) -> (Batch, Vec<(PathBuf, f64)>, bool) {
+    let mut found = Found::default();
+    let mut failed = false;
+    let mut tell = |what: &Path, why: Option<&str>| {
+        failed |= why.is_some();
+        said.tell("host", &format!("textfile {}", what.display()), why);
+    };
+    let mut times = Vec::new();
+    for folder in patterns.iter().flat_map(|pattern| folders(pattern)) {
+        let listed = names(&folder).map_err(|error| error.to_string());
+        tell(&folder, listed.as_ref().err().map(String::as_str));
+        let files = listed.unwrap_or_default().into_iter().filter(|name| name.strip_suffix(".prom").is_some());
+        for file in files.map(|name| folder.join(name)) {
+            let read = if times.len() < FILES { found.file(&file) } else { Err("too many files".to_owned()) };
+            tell(&file, read.as_ref().err().map(String::as_str));
+            times.extend(read.ok().map(|time| (file, time)));
+        }
+    }
+    let mut batch = Batch::new();
+    found.write(&mut batch);
+    (batch, times, failed)
+}
+
 impl Found {
     /// Takes what a file says, all of it or nothing. Returns when the file was changed.
     fn file(&mut self, file: &Path) -> Result<f64, String> {
-        let (text, time) = read(file).map_err(|error| error.to_string())?;
+        let left = TOTAL.saturating_sub(self.bytes);
+        let (text, time) = read(file, left).map_err(|error| error.to_string())?;
+        self.bytes += text.len() as u64;
         let exposition = parse(&text).map_err(|error| error.to_string())?;
         if let Some(line) = exposition.timestamp {
             return Err(format!("line {line}: a timestamp, which would make old values look alive"));
@@ -164,18 +201,39 @@ fn key(family: &ParsedFamily, labels: &[(String, String)]) -> String {
     format!("{}{{{}}}", family.name, pairs.join(","))
 }
 
-/// A file's text, and when it was changed, in whole seconds. A pipe is no file: reading one could last for ever.
-fn read(path: &Path) -> std::io::Result<(String, f64)> {
+/// A file's text, and when it was changed, in whole seconds; `left` is how long it may be. A pipe is no file: reading one
+/// could last for ever, and so could opening it.
+fn read(path: &Path, left: u64) -> std::io::Result<(String, f64)> {
     let invalid = |why: &str| std::io::Error::new(std::io::ErrorKind::InvalidData, why.to_owned());
-    if !std::fs::metadata(path)?.is_file() {
+    let file = File::from(rustix::fs::open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?);
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
         return Err(invalid("not a file"));
     }
-    let file = File::open(path)?;
-    let changed = file.metadata()?.modified()?;
     let mut text = String::new();
-    file.take(LIMIT + 1).read_to_string(&mut text)?;
+    file.take(LIMIT.min(left) + 1).read_to_string(&mut text)?;
     if text.len() as u64 > LIMIT {
         return Err(invalid("larger than 16 MiB"));
     }
+    if text.len() as u64 > left {
+        return Err(invalid("all files together are larger than 32 MiB"));
+    }
+    let changed = metadata.modified()?;
     Ok((text, changed.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as f64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_files_together_have_a_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.prom");
+        std::fs::write(&file, "x 1\n").unwrap();
+        let mut found = Found { bytes: TOTAL - 4, ..Found::default() };
+        assert!(found.file(&file).is_ok(), "it fits");
+        let why = found.file(&file).unwrap_err();
+        assert_eq!(why, "all files together are larger than 32 MiB");
+    }
 }

@@ -77,8 +77,9 @@ impl Listed for Xfs {
 #[async_trait]
 impl Part for Xfs {
     async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
-        for device in if_there(names(&self.folder))?.unwrap_or_default() {
-            // `stats` beside the devices has the sums of all.
+        let found = if_there(names(&self.folder))?.unwrap_or_default();
+        // `stats` beside the devices has the sums of all.
+        for device in found.into_iter().filter(|name| name != "stats") {
             let file = self.folder.join(&device).join("stats/stats");
             let Some(text) = if_there(run.files.text(&file))? else { continue };
             for (line, column, desc) in &FIELDS {

@@ -41,3 +41,27 @@ async fn the_last_lines_are_written_before_the_end() {
     let said = server.running.output();
     assert!(end.success() && said.contains("told to end"), "{said}");
 }
+
+#[tokio::test]
+async fn series_that_are_left_out_are_said_once() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("x.prom"), "# TYPE node_uname_info counter\nnode_uname_info 7\n").unwrap();
+    let config = folder.path().join("config.toml");
+    let text = format!("[collectors.host.textfile]\ndirectory = [{:?}]\n", folder.path().display().to_string());
+    std::fs::write(&config, text).unwrap();
+    let server = Program::start(&folder.path().join("data"), &["--config", config.to_str().unwrap()]).await;
+    for _ in 0..3 {
+        let text = String::from_utf8(server.ask("GET", "/metrics", "").await.body).unwrap();
+        assert!(text.contains("# TYPE node_uname_info gauge\n"), "ours stands: {text}");
+    }
+    // The log's own thread writes in the order of the lines: this one is written after the others.
+    server.ask("POST", "/webhook/alerts", "no JSON").await;
+    let said = crate::support::eventually("the last line", SOON, async || {
+        let said = server.running.output();
+        said.contains("in quarantine").then_some(said)
+    });
+    let said = said.await;
+    let lines: Vec<&str> = said.lines().filter(|line| line.contains("left out")).collect();
+    assert!(matches!(lines[..], [line] if line.contains("WARN") && line.contains("node_uname_info")), "{said}");
+    server.stop().await;
+}
