@@ -27,6 +27,7 @@ async fn typed(block: &str) -> Result<(), String> {
     let config = folder.path().join("tidewatch.toml");
     let messages = folder.path().join("messages");
     std::fs::write(&config, format!("[notify.file.ops]\npath = '{}'\n", messages.display())).unwrap();
+    std::fs::write(folder.path().join("blackbox.yml"), "modules:\n  http_2xx:\n    prober: http\n").unwrap();
     std::fs::write(folder.path().join(".curlrc"), "fail\nsilent\nshow-error\n").unwrap();
     let program = Program::start(&folder.path().join("tidewatch-data"), &["--config", config.to_str().unwrap()]).await;
     for agent in ["heretek-steward", "old-tester"] {
