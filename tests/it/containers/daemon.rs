@@ -248,7 +248,7 @@ async fn a_file_system_that_hangs_holds_one_thread() {
     let statvfs: Statvfs = Arc::new(move |path| {
         counted.fetch_add(1, Ordering::Relaxed);
         // Until nobody holds the other end any more.
-        drop(held.lock().unwrap().recv());
+        held.lock().unwrap().recv().unwrap_err();
         spaces(path)
     });
     let nowhere = tempfile::tempdir().unwrap();
