@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::stream::{self, StreamExt};
 use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{CollectError, Collector, Declare, Deps, Output, Said};
 use crate::clock::Clock;
@@ -64,6 +64,9 @@ const CALLS: usize = 16;
 
 /// How long a run waits for what changed just now to be asked.
 const PATIENCE: Duration = Duration::from_millis(2500);
+
+/// How long all stats calls of a run may take together: with the two times before, below the timeout of a run.
+const ASKING: Duration = Duration::from_secs(3);
 
 /// The collector of containers.
 pub struct Containers {
@@ -137,9 +140,12 @@ impl Containers {
         let unseen = containers.iter().zip(&look.containers).enumerate().filter(|(_, (container, found))| {
             container.phase != Phase::Still && found.as_ref().is_none_or(|found| found.blind)
         });
-        let calls = unseen.map(|(at, (container, _))| async move { (at, daemon.stats(&container.id).await) });
-        let answers: Vec<_> = stream::iter(calls.collect::<Vec<_>>()).buffer_unordered(CALLS).collect().await;
-        for (at, answer) in answers {
+        let unseen: Vec<_> = unseen.map(|(at, (container, _))| (at, &container.id)).collect();
+        let calls = unseen.into_iter().map(|(at, id)| async move { (at, daemon.stats(id).await) });
+        let mut answers = stream::iter(calls.collect::<Vec<_>>()).buffer_unordered(CALLS);
+        // Many that hang would take the whole run: what is not told by then is not there, and the rest is.
+        let deadline = Instant::now() + ASKING;
+        while let Ok(Some((at, answer))) = timeout_at(deadline, answers.next()).await {
             let Ok(stats) = answer else { continue };
             match &mut look.containers[at] {
                 Some(found) => found.stats.network = stats.network,
