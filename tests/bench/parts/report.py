@@ -36,8 +36,9 @@ class Report:
     tables: list = field(default_factory=list)
 
     def markdown(self):
-        first = table(["figure", "measured", "target", ""], [figure.cells() for figure in self.figures])
-        return "\n\n".join([first, *self.tables])
+        rows = [figure.cells() for figure in self.figures]
+        first = [table(["figure", "measured", "target", ""], rows)] if rows else []
+        return "\n\n".join([*first, *self.tables])
 
 
 def number(value):
