@@ -1,8 +1,24 @@
 //! Vacuum at work.
 
-use crate::collect::postgres::part::{ANY, Part, Query, Scope, Work, gauge};
+use crate::collect::postgres::part::{ANY, Column, Part, Query, Scope, Work, gauge};
 
 const TABLE: &[&str] = &["datname", "relname"];
+
+/// Counted until Postgres 16, measured in bytes since: other columns, the same families.
+const DEAD: &[Column] = &[
+    gauge(
+        "most",
+        "pg_stat_progress_vacuum_max_dead_tuples",
+        TABLE,
+        "Number of dead tuples that fit before a cleanup of the indexes; bytes since Postgres 17.",
+    ),
+    gauge(
+        "dead",
+        "pg_stat_progress_vacuum_num_dead_tuples",
+        TABLE,
+        "Number of dead tuples found since the last cleanup; bytes since Postgres 17.",
+    ),
+];
 
 /// A table of another database has no name here, only its number.
 pub(super) static PROGRESS: Part = Part {
@@ -61,40 +77,14 @@ pub(super) static PROGRESS: Part = Part {
             sql: "SELECT v.datname, coalesce(c.oid::regclass::text, v.relid::text) AS relname, v.max_dead_tuples AS most, \
                   v.num_dead_tuples AS dead FROM pg_stat_progress_vacuum v \
                   LEFT JOIN pg_class c ON c.oid = v.relid AND v.datname = current_database()",
-            columns: &[
-                gauge(
-                    "most",
-                    "pg_stat_progress_vacuum_max_dead_tuples",
-                    TABLE,
-                    "Number of dead tuples that fit before a cleanup of the indexes; bytes since Postgres 17.",
-                ),
-                gauge(
-                    "dead",
-                    "pg_stat_progress_vacuum_num_dead_tuples",
-                    TABLE,
-                    "Number of dead tuples found since the last cleanup; bytes since Postgres 17.",
-                ),
-            ],
+            columns: DEAD,
         },
         Query {
             versions: 170_000..u32::MAX,
             sql: "SELECT v.datname, coalesce(c.oid::regclass::text, v.relid::text) AS relname, \
                   v.max_dead_tuple_bytes AS most, v.dead_tuple_bytes AS dead FROM pg_stat_progress_vacuum v \
                   LEFT JOIN pg_class c ON c.oid = v.relid AND v.datname = current_database()",
-            columns: &[
-                gauge(
-                    "most",
-                    "pg_stat_progress_vacuum_max_dead_tuples",
-                    TABLE,
-                    "Number of dead tuples that fit before a cleanup of the indexes; bytes since Postgres 17.",
-                ),
-                gauge(
-                    "dead",
-                    "pg_stat_progress_vacuum_num_dead_tuples",
-                    TABLE,
-                    "Number of dead tuples found since the last cleanup; bytes since Postgres 17.",
-                ),
-            ],
+            columns: DEAD,
         },
     ]),
 };
