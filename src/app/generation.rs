@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
+use jiff::Timestamp;
+
 use super::settings::Validated;
 use crate::agents::Registry;
 use crate::alert::policy::Policy;
@@ -10,6 +12,7 @@ use crate::collect::{self, scrape::Engine};
 use crate::config::Environment;
 use crate::net::client::Client;
 use crate::notify::{self, Channel, deliver};
+use crate::reconcile;
 use crate::store::Store;
 use crate::task::Tasks;
 use crate::telemetry::Telemetry;
@@ -24,6 +27,8 @@ pub(super) struct Parts {
     pub(super) store: Option<Arc<dyn Store>>,
     pub(super) meters: deliver::Meters,
     pub(super) gates: deliver::Gates,
+    pub(super) reconciled: reconcile::Meters,
+    pub(super) listening_since: Timestamp,
 }
 
 /// Everything that was built from one configuration.
@@ -32,6 +37,7 @@ pub(super) struct Generation {
     pub(super) policy: Arc<Policy>,
     pub(super) channels: Vec<Channel>,
     pub(super) engine: Engine,
+    pub(super) watches: Vec<reconcile::Watch>,
     tasks: Tasks,
 }
 
@@ -54,6 +60,7 @@ impl Generation {
         } else {
             Vec::new()
         };
+        let watches = if settings.role.receives() { reconcile::build(&settings.sources)? } else { Vec::new() };
         // What can fail is done: from here the shared registry takes the new settings.
         let tasks = parts.tasks.group();
         let deps =
@@ -63,7 +70,7 @@ impl Generation {
         entries.retain(|entry| settings.role.exports() || entry.name == "agents");
         let engine = Engine::new(entries, parts.clock.clone(), tasks.clone(), &parts.telemetry);
         let policy = Arc::new(validated.policy.clone());
-        Ok(Self { validated, policy, channels, engine, tasks })
+        Ok(Self { validated, policy, channels, engine, watches, tasks })
     }
 
     /// Starts the workers and the engine's own runs.
@@ -79,6 +86,27 @@ impl Generation {
             };
             deliver::start(&self.channels, &post);
         }
+        if let Some(deps) = self.reconciling(parts) {
+            reconcile::start(&self.watches, &deps);
+        }
+    }
+
+    /// Looks back, once, at the time before the program began.
+    pub(super) fn look_back(&self, parts: &Parts) {
+        if let Some(deps) = self.reconciling(parts) {
+            reconcile::look_back(&self.watches, &deps);
+        }
+    }
+
+    fn reconciling(&self, parts: &Parts) -> Option<reconcile::Deps> {
+        Some(reconcile::Deps {
+            clock: parts.clock.clone(),
+            tasks: self.tasks.clone(),
+            store: parts.store.clone()?,
+            meters: parts.reconciled.clone(),
+            policy: Arc::clone(&self.policy),
+            listening_since: parts.listening_since,
+        })
     }
 
     /// Lets the workers finish what they are sending, and ends the rest.

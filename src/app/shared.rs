@@ -45,6 +45,8 @@ pub(super) struct Shared {
     reloaded: RwLock<(bool, Timestamp)>,
     /// Whether the store takes writes; if not, why.
     writes: RwLock<Result<(), String>>,
+    /// Whether the disk has room for more; if not, how much it has.
+    room: RwLock<Result<(), String>>,
     /// One reload at a time.
     reloading: tokio::sync::Mutex<()>,
     left_out: LeftOut,
@@ -66,9 +68,9 @@ impl Shared {
     ) -> Self {
         let reloaded = RwLock::new((true, parts.clock.now()));
         let generation = RwLock::new(Arc::new(generation));
-        let (writes, reloading) = (RwLock::new(Ok(())), tokio::sync::Mutex::default());
+        let (writes, room, reloading) = (RwLock::new(Ok(())), RwLock::new(Ok(())), tokio::sync::Mutex::default());
         let left_out = LeftOut::default();
-        Self { parts, front, readiness, flags, log_level, generation, reloaded, writes, reloading, left_out }
+        Self { parts, front, readiness, flags, log_level, generation, reloaded, writes, room, reloading, left_out }
     }
 
     /// What is in use.
@@ -83,6 +85,16 @@ impl Shared {
 
     fn writes(&self) -> Result<(), String> {
         self.writes.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What the disk guard said.
+    pub(super) fn set_room(&self, room: Result<(), String>) {
+        *self.room.write().unwrap_or_else(PoisonError::into_inner) = room;
+    }
+
+    /// Whether there is room for posts.
+    pub(super) fn room(&self) -> Result<(), String> {
+        self.room.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn condition(&self) -> Option<Result<Condition, StoreError>> {
@@ -219,13 +231,17 @@ impl Control for Shared {
         Arc::clone(&self.generation().policy)
     }
 
+    fn intake(&self) -> Result<(), String> {
+        self.room()
+    }
+
     async fn health(&self) -> Facts {
         let generation = self.generation();
         let last = generation.engine.last();
         let mut facts =
             Facts { services: last.services().cloned().collect(), agents: last.agents().cloned().collect() };
         if let Some(condition) = self.condition().await {
-            let (writes, now) = (self.writes(), self.parts.clock.now());
+            let (writes, now) = (self.writes().and(self.room()), self.parts.clock.now());
             facts.services.extend(condition::services(condition.as_ref(), &writes, now));
         }
         facts

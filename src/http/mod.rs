@@ -139,6 +139,12 @@ pub trait Control: Send + Sync + 'static {
     /// What the configuration in use decides about alerts.
     fn policy(&self) -> Arc<Policy>;
 
+    /// Whether posts are taken; if not, why.
+    ///
+    /// # Errors
+    /// The disk is nearly full.
+    fn intake(&self) -> Result<(), String>;
+
     /// The services' states, those of the store and the channels included.
     async fn health(&self) -> Facts;
 

@@ -61,6 +61,14 @@ impl Client {
         Ok(Self { tls: tls::client()? })
     }
 
+    /// Connects as `options` say.
+    ///
+    /// # Errors
+    /// A file cannot be read or used.
+    pub fn with(options: &tls::Options) -> anyhow::Result<Self> {
+        Ok(Self { tls: Arc::new(tls::configure(options)?) })
+    }
+
     /// Sends `request`, whose URI is absolute, and reads the answer, all within `deadline`, at most `most` bytes of
     /// body. A redirect is an answer like any other: it is not followed.
     pub async fn send(&self, request: Request<Bytes>, deadline: Duration, most: usize) -> Result<Answer, ClientError> {

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::clock::Clock;
+use crate::config::credential;
 use crate::config::{Environment, HttpUrl, Problem, Problems};
 use crate::net::client::Client;
 use crate::store::Delivery;
@@ -20,7 +21,6 @@ use crate::task::Tasks;
 
 mod backoff;
 mod blocking;
-mod credential;
 pub mod deliver;
 pub mod render;
 mod reply;

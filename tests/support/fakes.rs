@@ -9,12 +9,13 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tidewatch::alert::policy::Policy;
+use tidewatch::alert::reconcile::{Heard, Verdict};
 use tidewatch::alert::{Counts, Incident, Post, Quarantined};
 use tidewatch::facts::{Facts, ServiceState, State};
 use tidewatch::http::{Control, ScrapeRequest, Scraper, TargetRequest, Told, Untold};
 use tidewatch::metrics::expose::Format;
 use tidewatch::store::{
-    Change, Condition, Delivery, Ledger, OutboxFilter, OutboxRow, Receipt, Settlement, Store, StoreError,
+    Change, Condition, Delivery, Doubts, Ledger, OutboxFilter, OutboxRow, Receipt, Settlement, Store, StoreError,
 };
 use tokio::sync::{Notify, Semaphore};
 
@@ -89,6 +90,10 @@ impl Control for FakeControl {
         Arc::default()
     }
 
+    fn intake(&self) -> Result<(), String> {
+        Ok(())
+    }
+
     async fn health(&self) -> Facts {
         let state = *self.state.lock().unwrap();
         let service = |state| ServiceState {
@@ -160,6 +165,22 @@ impl Store for FakeStore {
 
     async fn watchdog(&self, _: &str) -> Result<(), StoreError> {
         self.works()
+    }
+
+    async fn heard(&self, _: &str) -> Result<Heard, StoreError> {
+        Ok(Heard::default())
+    }
+
+    async fn reconcile(&self, _: &str, _: Verdict, _: Arc<Policy>) -> Result<Receipt, StoreError> {
+        self.works().map(|()| Receipt::default())
+    }
+
+    fn doubts(&self) -> Arc<Doubts> {
+        Arc::default()
+    }
+
+    fn alive_before(&self) -> Option<Timestamp> {
+        None
     }
 
     async fn tick(&self, _: Arc<Policy>) -> Result<Option<Timestamp>, StoreError> {

@@ -7,10 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tidewatch::alert::policy::Policy;
+use tidewatch::alert::reconcile::{Heard, Verdict};
 use tidewatch::alert::{Incident, Post, Quarantined};
 use tidewatch::clock::Clock;
 use tidewatch::store::{
-    Change, Condition, Delivery, Ledger, OutboxFilter, OutboxRow, Receipt, Settlement, Store, StoreError,
+    Change, Condition, Delivery, Doubts, Ledger, OutboxFilter, OutboxRow, Receipt, Settlement, Store, StoreError,
 };
 use tokio::sync::Notify;
 
@@ -169,6 +170,22 @@ impl Store for OutboxStub {
     async fn watchdog(&self, _: &str) -> Result<(), StoreError> {
         Err(StoreError::Busy)
     }
+    async fn heard(&self, _: &str) -> Result<Heard, StoreError> {
+        Err(StoreError::Busy)
+    }
+
+    async fn reconcile(&self, _: &str, _: Verdict, _: Arc<Policy>) -> Result<Receipt, StoreError> {
+        Err(StoreError::Busy)
+    }
+
+    fn doubts(&self) -> Arc<Doubts> {
+        Arc::default()
+    }
+
+    fn alive_before(&self) -> Option<Timestamp> {
+        None
+    }
+
     async fn tick(&self, _: Arc<Policy>) -> Result<Option<Timestamp>, StoreError> {
         Err(StoreError::Busy)
     }

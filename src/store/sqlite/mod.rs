@@ -11,9 +11,11 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
 use super::{
-    Change, Condition, Delivery, Ledger, OutboxFilter, OutboxRow, Receipt, Settlement, Store, StoreError, Subject,
+    Change, Condition, Delivery, Doubts, Ledger, OutboxFilter, OutboxRow, Receipt, Settlement, Store, StoreError,
+    Subject,
 };
 use crate::alert::policy::Policy;
+use crate::alert::reconcile::{Heard, Verdict};
 use crate::alert::{Counts, Incident, Kind, Post, Quarantined};
 use crate::clock::{Clock, later};
 use crate::task::Tasks;
@@ -36,6 +38,7 @@ mod letters;
 pub(super) mod migrate;
 mod outbox;
 mod reader;
+mod reconcile;
 mod retention;
 mod view;
 mod writer;
@@ -58,6 +61,9 @@ pub struct SqliteStore {
     ended: watch::Receiver<()>,
     readers: SyncSender<Box<dyn Job>>,
     bell: Arc<Notify>,
+    doubts: Arc<Doubts>,
+    /// When the process before this one last took a write.
+    alive_before: Option<Timestamp>,
     /// When is next looked for what has grown old.
     next_look: Mutex<Timestamp>,
 }
@@ -72,6 +78,7 @@ impl SqliteStore {
         let db = connect::prepare(folder)?;
         let file = connect::file(folder);
         let owner = format!("{}-{:016x}", std::process::id(), fastrand::u64(..));
+        let alive_before = ledger::alive(&db)?;
         outbox::expire(&Tx::new(&db, clock.now()), &owner)?;
 
         let help = "How long a commit took, its sync included.";
@@ -105,7 +112,8 @@ impl SqliteStore {
         drop(tasks.thread("store-writer", move || work.run()).map_err(no_thread)?);
         let (tasks, writer) = (tasks.clone(), Mutex::new(Some(writer)));
         let next_look = Mutex::new(Timestamp::MIN);
-        Ok(Self { file, owner, clock, tasks, writer, ended, readers, bell, next_look })
+        let doubts = Arc::default();
+        Ok(Self { file, owner, clock, tasks, writer, ended, readers, bell, doubts, alive_before, next_look })
     }
 
     /// Runs `work` on the writer; what it changed is on the disk when this returns. `alerts` is its size.
@@ -185,7 +193,32 @@ impl Store for SqliteStore {
             let (size, post, policy) = (range.len().max(1), Arc::clone(&post), Arc::clone(&policy));
             counts += self.write(size, move |tx| accept::chunk(tx, &post, range.clone(), &policy)).await?;
         }
+        if counts.held > 0 || counts.truncated > 0 {
+            self.doubts.raise(&post.source, counts.truncated > 0);
+        }
         Ok(Receipt { counts })
+    }
+
+    async fn heard(&self, source: &str) -> Result<Heard, StoreError> {
+        let source = source.to_owned();
+        self.read(move |tx| Ok(reconcile::heard(tx.db, &source)?)).await
+    }
+
+    async fn reconcile(&self, source: &str, verdict: Verdict, policy: Arc<Policy>) -> Result<Receipt, StoreError> {
+        let mut counts = Counts::default();
+        for part in verdict.parts(accept::CHUNK) {
+            let (size, source, policy) = (part.len(), source.to_owned(), Arc::clone(&policy));
+            counts += self.write(size, move |tx| reconcile::settle(tx, &source, &part, &policy)).await?;
+        }
+        Ok(Receipt { counts })
+    }
+
+    fn doubts(&self) -> Arc<Doubts> {
+        Arc::clone(&self.doubts)
+    }
+
+    fn alive_before(&self) -> Option<Timestamp> {
+        self.alive_before
     }
 
     async fn quarantine(&self, source: &str, body: Quarantined) -> Result<(), StoreError> {
@@ -317,7 +350,7 @@ impl Store for SqliteStore {
     }
 
     async fn probe(&self) -> Result<(), StoreError> {
-        self.write(1, |tx| Ok(ledger::alerts(tx.db, &Counts::default())?)).await
+        self.write(1, |tx| Ok(ledger::set_alive(tx.db, tx.now)?)).await
     }
 
     async fn close(&self) {

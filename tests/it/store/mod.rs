@@ -15,6 +15,7 @@ use crate::support::alerts::{at, open, policy, post};
 mod alerts;
 mod file;
 mod outbox;
+mod reconcile;
 mod schema;
 
 /// Opens the store under test, as a process does that starts.
