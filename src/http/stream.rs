@@ -60,6 +60,9 @@ pub(super) struct Timed<S> {
     /// The count of turns when it was last looked at.
     seen: u32,
     waiting: Waiting,
+    /// When the client must have sent something. The timer may ring sooner, and is then set anew: most requests come
+    /// whole and are answered at once, and a timer that is set anew for each of them costs more than one that rings.
+    read_by: Instant,
     reading: Pin<Box<Sleep>>,
     writing: Pin<Box<Sleep>>,
     /// The client does not take what we write; `writing` runs.
@@ -75,6 +78,7 @@ impl<S> Timed<S> {
             turns,
             seen: 0,
             waiting: Waiting::FirstByte,
+            read_by: Instant::now() + patience.first_byte,
             reading: Box::pin(tokio::time::sleep(patience.first_byte)),
             writing: Box::pin(tokio::time::sleep(patience.write)),
             stuck: false,
@@ -93,14 +97,28 @@ impl<S> Timed<S> {
             self.waiting = Waiting::Answer;
         } else {
             self.waiting = Waiting::NextRequest;
-            self.reading.as_mut().reset(Instant::now() + self.patience.idle);
+            self.read_by = Instant::now() + self.patience.idle;
         }
     }
 
     fn arrived(&mut self) {
         if matches!(self.waiting, Waiting::FirstByte | Waiting::NextRequest) {
             self.waiting = Waiting::Head;
-            self.reading.as_mut().reset(Instant::now() + self.patience.head);
+            self.read_by = Instant::now() + self.patience.head;
+        }
+    }
+
+    /// Ready when the client has had its time.
+    fn overdue(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.reading.deadline() > self.read_by {
+            self.reading.as_mut().reset(self.read_by);
+        }
+        loop {
+            ready!(self.reading.as_mut().poll(cx));
+            if self.reading.deadline() >= self.read_by {
+                return Poll::Ready(());
+            }
+            self.reading.as_mut().reset(self.read_by);
         }
     }
 
@@ -144,7 +162,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
             Waiting::Head => "head",
             Waiting::NextRequest => "idle",
         };
-        ready!(this.reading.as_mut().poll(cx));
+        ready!(this.overdue(cx));
         Poll::Ready(Err(this.late(phase)))
     }
 }
