@@ -29,6 +29,7 @@ mod decide;
 mod deliver;
 mod dependencies;
 mod documents;
+mod doors;
 mod end_to_end;
 mod engine;
 mod examples;
