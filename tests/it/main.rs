@@ -16,6 +16,7 @@ mod access;
 mod agents;
 mod alertmanager;
 mod assets;
+mod attacks;
 mod bad_input;
 mod collectors;
 mod command_line;
