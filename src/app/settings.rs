@@ -7,14 +7,19 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::agents::AgentId;
 use crate::alert::route;
 use crate::alert::severity::Words;
 use crate::config::{HttpUrl, Secret, Span};
+use crate::http::access::Scope;
+use crate::net::serve;
 use crate::telemetry::LogFormat;
 use crate::{collect, notify};
 
+mod doors;
 mod validate;
 
+pub use doors::Door;
 pub use validate::Validated;
 
 /// Which half of the program runs.
@@ -59,6 +64,8 @@ pub struct Settings {
     pub role: Role,
     /// Where the main listener listens.
     pub listen: String,
+    /// TLS of the main listener.
+    pub tls: Option<serve::Options>,
     /// Where everything that is kept lies.
     pub data_dir: PathBuf,
     /// The address that people's phones reach, with a path where a proxy adds one.
@@ -92,6 +99,7 @@ impl Default for Settings {
         Self {
             role: Role::default(),
             listen: "127.0.0.1:9480".into(),
+            tls: None,
             data_dir: "tidewatch-data".into(),
             external_url: None,
             timezone: None,
@@ -133,10 +141,38 @@ pub struct Access {
     pub token: Option<Secret>,
     /// The file that holds it.
     pub token_file: Option<PathBuf>,
+    /// Names with passwords: `[access.users.NAME]`.
+    pub users: BTreeMap<String, User>,
+    /// Clients' certificates that open something by themselves: `[access.certificates.NAME]`.
+    pub certificates: BTreeMap<String, Certificate>,
     /// Whether `/metrics`, `/health` and the like ask for the token too.
     pub protect_metrics: bool,
     /// In words: whoever reaches the port may read everything and post alerts.
     pub open_without_token: bool,
+}
+
+/// `[access.users.NAME]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct User {
+    /// The password's bcrypt hash, as in Prometheus' `basic_auth_users`.
+    pub password_hash: Secret,
+    /// What the user may do.
+    pub scopes: Vec<Scope>,
+    /// The one agent whose heartbeats it may send.
+    pub agent: Option<AgentId>,
+}
+
+/// `[access.certificates.NAME]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Certificate {
+    /// The certificate's common name, or one of its DNS names, mail addresses and URIs.
+    pub subject: String,
+    /// What its holder may do.
+    pub scopes: Vec<Scope>,
+    /// The one agent whose heartbeats it may send.
+    pub agent: Option<AgentId>,
 }
 
 /// `[[listeners]]`
@@ -145,6 +181,8 @@ pub struct Access {
 pub struct Listener {
     /// Where it listens: `0.0.0.0:9100`.
     pub address: String,
+    /// TLS, if it speaks that.
+    pub tls: Option<serve::Options>,
     /// The collectors that it serves; all, if none is named.
     pub collectors: Vec<String>,
 }
