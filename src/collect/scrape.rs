@@ -4,6 +4,7 @@
 //! [`patience`] lasts, which is shorter than what Prometheus waits for the response. So a slow collector costs its own
 //! series, and the rest still arrives.
 
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -61,7 +62,7 @@ struct Inner {
 
 /// What one scrape has collected. Cheap: runs are shared with the other scrapers that waited for them.
 pub struct Scrape {
-    collected: Vec<(Arc<Output>, Vec<&'static str>)>,
+    collected: Vec<(Arc<Output>, Arc<BTreeSet<&'static str>>)>,
     report: Batch,
 }
 
@@ -115,7 +116,7 @@ impl Engine {
             if let Some((exporter, version)) = follows {
                 scrape.report.push(&COMPATIBLE, &[exporter, version], 1.0);
             }
-            scrape.collected.extend(output.map(|output| (output, parts.iter().copied().collect())));
+            scrape.collected.extend(output.map(|output| (output, Arc::clone(parts))));
         }
         scrape
     }
