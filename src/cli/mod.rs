@@ -19,6 +19,7 @@ mod backup;
 mod check_config;
 pub mod client;
 mod health;
+mod ledger;
 mod metrics;
 mod outbox;
 mod serve;
@@ -110,6 +111,8 @@ enum Command {
     TestNotify(test_notify::Args),
     /// Look at messages on their way, and at those that could not be delivered
     Outbox(outbox::Args),
+    /// Show what became of every alert and every message, and whether that balances
+    Ledger(ledger::Args),
     /// Look at the agents, expect them, forget or rename them
     Agents(agents::Args),
     /// Give out tokens that allow one thing each, list them, take them back
@@ -206,6 +209,7 @@ pub fn run(cli: Cli, environment: Environment) -> ExitCode {
         Command::Health(args) => health::run(&context, &args),
         Command::TestNotify(args) => test_notify::run(&context, &args),
         Command::Outbox(args) => outbox::run(&context, args),
+        Command::Ledger(args) => ledger::run(&context, &args),
         Command::Agents(args) => agents::run(&context, args),
         Command::Token(args) => token::run(&context, args),
         Command::Backup(args) => backup::backup(&context, &args),
