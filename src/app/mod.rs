@@ -29,10 +29,13 @@ use crate::telemetry::{LogLevel, Telemetry};
 
 mod condition;
 mod generation;
+mod ledger;
+mod ping;
 mod readiness;
 pub mod settings;
 mod shared;
 mod summary;
+mod watchdog;
 mod writes;
 
 use generation::{Generation, Parts};
@@ -141,6 +144,8 @@ impl App {
         drop(tasks.spawn("control", async move { server.run(control, None, router).await }));
         tick(&shared);
         writes::watch(&shared);
+        watchdog::watch(&shared);
+        ping::run(&shared);
         drop(listening);
         Ok(Self { shared, addresses, data_dir, _lock: lock })
     }

@@ -20,6 +20,7 @@ mod check_config;
 pub mod client;
 mod hash_password;
 mod health;
+mod ledger;
 mod metrics;
 mod outbox;
 mod serve;
@@ -111,6 +112,8 @@ enum Command {
     TestNotify(test_notify::Args),
     /// Look at messages on their way, and at those that could not be delivered
     Outbox(outbox::Args),
+    /// Show what became of every alert and every message, and whether that balances
+    Ledger(ledger::Args),
     /// Look at the agents, expect them, forget or rename them
     Agents(agents::Args),
     /// Give out tokens that allow one thing each, list them, take them back
@@ -210,6 +213,7 @@ pub fn run(cli: Cli, environment: Environment) -> ExitCode {
         Command::Health(args) => health::run(&context, &args),
         Command::TestNotify(args) => test_notify::run(&context, &args),
         Command::Outbox(args) => outbox::run(&context, args),
+        Command::Ledger(args) => ledger::run(&context, &args),
         Command::Agents(args) => agents::run(&context, args),
         Command::Token(args) => token::run(&context, args),
         Command::HashPassword => hash_password::run(std::io::stdin().lock()),

@@ -142,6 +142,9 @@ pub trait Control: Send + Sync + 'static {
     /// What the configuration in use decides about alerts.
     fn policy(&self) -> Arc<Policy>;
 
+    /// A message that has waited for longer than this is late.
+    fn late(&self) -> Duration;
+
     /// The services' states, those of the store and the channels included.
     async fn health(&self) -> Facts;
 
@@ -213,7 +216,12 @@ static ENDPOINTS: &[Endpoint] = &[
     endpoint("/webhook/watchdog", "POST: the Watchdog of an Alertmanager", None, true),
     endpoint("/i/{id}", "an incident, for people", None, true),
     endpoint("/api/incidents", "incidents; ?open=true&limit=100", Some("api/incidents?open=true"), true),
-    endpoint("/api/outbox", "messages; ?state=dead&channel=slack", Some("api/outbox"), true),
-    endpoint("/api/ledger", "what became of every alert and message", Some("api/ledger"), true),
+    endpoint("/api/outbox", "messages; ?state=dead&channel=slack&incident=3", Some("api/outbox"), true),
+    endpoint(
+        "/api/ledger",
+        "what became of every alert and message, and whether it balances",
+        Some("api/ledger"),
+        true,
+    ),
     endpoint("/api/health", "the services' states with their reasons", Some("api/health"), false),
 ];

@@ -20,7 +20,7 @@ use crate::task::Tasks;
 
 mod backoff;
 mod blocking;
-mod credential;
+pub(crate) mod credential;
 pub mod deliver;
 pub mod render;
 mod reply;
@@ -93,6 +93,8 @@ pub struct Limits {
     pub parallel: usize,
     /// From the start of one send to the start of the next, at least.
     pub pace: Duration,
+    /// Sends that start within any minute; `None` where the other side sets no such bound.
+    pub per_minute: Option<u32>,
     /// A send that takes longer is cut off. Notifiers have shorter limits of their own, because only they know whether
     /// the message was on its way.
     pub timeout: Duration,
@@ -100,7 +102,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { parallel: 4, pace: Duration::ZERO, timeout: Duration::from_mins(1) }
+        Self { parallel: 4, pace: Duration::ZERO, per_minute: None, timeout: Duration::from_mins(1) }
     }
 }
 

@@ -9,12 +9,13 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tidewatch::alert::policy::Policy;
-use tidewatch::alert::{Counts, Incident, Post, Quarantined};
+use tidewatch::alert::{Counts, Fingerprint, Incident, Post, Quarantined};
 use tidewatch::facts::{Facts, ServiceState, State};
 use tidewatch::http::{Control, ScrapeRequest, Scraper, TargetRequest, Told, Untold};
 use tidewatch::metrics::expose::Format;
 use tidewatch::store::{
-    Change, Condition, Delivery, Ledger, OutboxFilter, OutboxRow, Receipt, Settlement, Store, StoreError,
+    Balance, Change, Condition, Delivery, Handover, Ledger, OutboxFilter, OutboxRow, Receipt, Revised, Settlement,
+    Store, StoreError, Verdict,
 };
 use tokio::sync::{Notify, Semaphore};
 
@@ -87,6 +88,10 @@ impl Control for FakeControl {
 
     fn policy(&self) -> Arc<Policy> {
         Arc::default()
+    }
+
+    fn late(&self) -> Duration {
+        Duration::from_mins(5)
     }
 
     async fn health(&self) -> Facts {
@@ -186,6 +191,14 @@ impl Store for FakeStore {
         self.works()
     }
 
+    async fn hand_over(&self, _: Handover) -> Result<u64, StoreError> {
+        self.works().map(|()| 0)
+    }
+
+    async fn firing_since(&self, _: &str, _: Fingerprint) -> Result<Option<Timestamp>, StoreError> {
+        self.works().map(|()| None)
+    }
+
     async fn incident(&self, id: i64) -> Result<Option<Incident>, StoreError> {
         self.works()?;
         Ok(self.incidents.lock().unwrap().iter().find(|incident| incident.id == id).cloned())
@@ -219,6 +232,15 @@ impl Store for FakeStore {
 
     async fn discard(&self, id: i64, actor: &str, note: &str) -> Result<Change, StoreError> {
         self.change(id, actor, note)
+    }
+
+    async fn revise(&self, _: OutboxFilter, _: Verdict, _: &str, _: &str) -> Result<Revised, StoreError> {
+        self.works().map(|()| Revised::default())
+    }
+
+    async fn balance(&self, _: Duration) -> Result<Balance, StoreError> {
+        self.works()?;
+        Ok(Balance { ledger: self.ledger().await?, pending: 1, dead: 0, late: 0 })
     }
 
     async fn ledger(&self) -> Result<Ledger, StoreError> {

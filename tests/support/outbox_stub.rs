@@ -7,10 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tidewatch::alert::policy::Policy;
-use tidewatch::alert::{Incident, Post, Quarantined};
+use tidewatch::alert::{Fingerprint, Incident, Post, Quarantined};
 use tidewatch::clock::Clock;
 use tidewatch::store::{
-    Change, Condition, Delivery, Ledger, OutboxFilter, OutboxRow, Receipt, Settlement, Store, StoreError,
+    Balance, Change, Condition, Delivery, Handover, Ledger, OutboxFilter, OutboxRow, Receipt, Revised, Settlement,
+    Store, StoreError, Verdict,
 };
 use tokio::sync::Notify;
 
@@ -172,6 +173,12 @@ impl Store for OutboxStub {
     async fn tick(&self, _: Arc<Policy>) -> Result<Option<Timestamp>, StoreError> {
         Err(StoreError::Busy)
     }
+    async fn hand_over(&self, _: Handover) -> Result<u64, StoreError> {
+        self.works().map(|()| 0)
+    }
+    async fn firing_since(&self, _: &str, _: Fingerprint) -> Result<Option<Timestamp>, StoreError> {
+        Err(StoreError::Busy)
+    }
     async fn incident(&self, _: i64) -> Result<Option<Incident>, StoreError> {
         Err(StoreError::Busy)
     }
@@ -188,6 +195,12 @@ impl Store for OutboxStub {
         Err(StoreError::Busy)
     }
     async fn discard(&self, _: i64, _: &str, _: &str) -> Result<Change, StoreError> {
+        Err(StoreError::Busy)
+    }
+    async fn revise(&self, _: OutboxFilter, _: Verdict, _: &str, _: &str) -> Result<Revised, StoreError> {
+        Err(StoreError::Busy)
+    }
+    async fn balance(&self, _: Duration) -> Result<Balance, StoreError> {
         Err(StoreError::Busy)
     }
     async fn ledger(&self) -> Result<Ledger, StoreError> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use super::{Door, Flags, Settings};
+use crate::alert::OWN_SOURCE;
 use crate::alert::policy::Policy;
 use crate::alert::route::Routes;
 use crate::alert::severity::Severities;
@@ -174,6 +175,12 @@ impl Settings {
         let channels: Vec<String> = self.notify.names().into_iter().map(|(_, name)| name.to_owned()).collect();
         let always = self.notify.console.keys().cloned().collect();
         let routes = Routes::new(&self.routes, channels.clone(), always, problems);
+        if self.sources.contains_key(OWN_SOURCE) {
+            let problem = Problem::error(format!("sources.{OWN_SOURCE}"), "is the name of tidewatch's own alerts");
+            problems.push(problem.hint("choose another name, and write it into the webhook's ?source="));
+        }
+        problems.within("watchdog", |problems| self.watchdog.check(&self.sources, problems));
+        problems.within("delivery", |problems| self.delivery.check(&channels, problems));
         if self.external_url.is_none() && self.role.receives() {
             let problem = Problem::warning("external_url", "not set, so messages carry no links");
             problems.push(problem.hint("set it to the address at which people's phones reach this program"));

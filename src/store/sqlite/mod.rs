@@ -11,10 +11,11 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
 use super::{
-    Change, Condition, Delivery, Ledger, OutboxFilter, OutboxRow, Receipt, Settlement, Store, StoreError, Subject,
+    Balance, Change, Condition, Delivery, Handover, Ledger, OutboxFilter, OutboxRow, Receipt, Revised, Settlement,
+    Store, StoreError, Subject, Verdict,
 };
 use crate::alert::policy::Policy;
-use crate::alert::{Counts, Incident, Kind, Post, Quarantined};
+use crate::alert::{Counts, Fingerprint, Incident, Kind, Post, Quarantined};
 use crate::clock::{Clock, later};
 use crate::task::Tasks;
 use crate::telemetry::Telemetry;
@@ -30,6 +31,7 @@ mod apply;
 mod checkpoint;
 pub(super) mod connect;
 mod convert;
+mod handover;
 mod incidents;
 mod intake;
 mod job;
@@ -260,6 +262,15 @@ impl Store for SqliteStore {
         .await
     }
 
+    async fn hand_over(&self, handover: Handover) -> Result<u64, StoreError> {
+        self.write(1, move |tx| handover::hand_over(tx, &handover)).await
+    }
+
+    async fn firing_since(&self, source: &str, alert: Fingerprint) -> Result<Option<Timestamp>, StoreError> {
+        let source = source.to_owned();
+        self.read(move |tx| intake::firing_since(tx.db, &source, alert)).await
+    }
+
     async fn incident(&self, id: i64) -> Result<Option<Incident>, StoreError> {
         self.read(move |tx| incidents::one(tx.db, id)).await
     }
@@ -284,6 +295,21 @@ impl Store for SqliteStore {
     async fn discard(&self, id: i64, actor: &str, note: &str) -> Result<Change, StoreError> {
         let (actor, note) = (actor.to_owned(), note.to_owned());
         self.write(1, move |tx| letters::discard(tx, id, &actor, &note)).await
+    }
+
+    async fn revise(
+        &self,
+        filter: OutboxFilter,
+        verdict: Verdict,
+        actor: &str,
+        note: &str,
+    ) -> Result<Revised, StoreError> {
+        let (actor, note) = (actor.to_owned(), note.to_owned());
+        self.write(1, move |tx| letters::revise(tx, &filter, verdict, &actor, &note)).await
+    }
+
+    async fn balance(&self, late: Duration) -> Result<Balance, StoreError> {
+        self.read(move |tx| Ok(ledger::balance(tx, late)?)).await
     }
 
     async fn ledger(&self) -> Result<Ledger, StoreError> {
