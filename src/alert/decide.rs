@@ -10,7 +10,7 @@ use super::changes::{Changes, EpisodeChange, IncidentChange, Message, Phase, Thr
 use super::episode::{Current, Known, Step, step, storable};
 use super::incident::{Key, Standing, host, key, kind, stands_for};
 use super::policy::Policy;
-use super::reconcile::Verdict;
+use super::reconcile::Differences;
 use super::{Alert, Fingerprint, Kind, Severity};
 use crate::clock::later;
 
@@ -59,17 +59,17 @@ pub fn release<'a, V: View>(
 pub fn settle<'a, V: View>(
     view: &mut V,
     source: &str,
-    verdict: &'a Verdict,
+    differences: &'a Differences,
     policy: &Policy,
     now: Timestamp,
 ) -> Result<Changes<'a>, V::Error> {
     let mut decision = Decision::new(view, source, policy, now);
     decision.changes.by_list = true;
-    decision.changes.counts.received = verdict.found.len() as u64;
-    for alert in &verdict.found {
+    decision.changes.counts.received = differences.found.len() as u64;
+    for alert in &differences.found {
         decision.take(alert)?;
     }
-    for gone in &verdict.gone {
+    for gone in &differences.gone {
         let known = decision.view.alert(gone.fingerprint)?;
         if let Some(open) = known.current.filter(|open| !open.held) {
             let ends_at = storable(gone.ends_at).max(open.starts_at);
@@ -77,13 +77,13 @@ pub fn settle<'a, V: View>(
             decision.leave(&open, ends_at)?;
         }
     }
-    for alert in &verdict.fires {
+    for alert in &differences.fires {
         let known = decision.view.alert(alert.fingerprint)?;
         if let Some(held) = known.current.as_ref().filter(|current| current.held) {
             decision.admit(held.id, &known, alert)?;
         }
     }
-    for fingerprint in &verdict.stale {
+    for fingerprint in &differences.stale {
         if let Some(held) = decision.view.alert(*fingerprint)?.current.filter(|current| current.held) {
             decision.changes.episodes.push(EpisodeChange::Dropped { id: held.id });
         }

@@ -27,6 +27,9 @@ pub mod webhook;
 /// Label or annotation names and values. All of it is hostile text.
 pub type Labels = BTreeMap<String, String>;
 
+/// The source of tidewatch's own alerts; no Alertmanager can have it.
+pub const OWN_SOURCE: &str = "tidewatch";
+
 /// Alertmanager's hash over an alert's labels: stable over peers, routes, restarts and configuration edits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint(pub u64);

@@ -60,7 +60,7 @@ pub struct Gone {
 
 /// What is to be done.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Verdict {
+pub struct Differences {
     /// Fires, and no post told of it.
     pub found: Vec<Alert>,
     /// Is open, and no post told of its end.
@@ -71,7 +71,7 @@ pub struct Verdict {
     pub stale: Vec<Fingerprint>,
 }
 
-impl Verdict {
+impl Differences {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -114,11 +114,17 @@ impl Memory {
 
     /// Compares. `answers` has one place for each peer, `None` for one that did not answer; with no answer at all,
     /// nothing is known.
-    pub fn compare(&mut self, heard: &Heard, answers: &[Option<Listing>], rules: &Rules, now: Timestamp) -> Verdict {
-        let mut verdict = Verdict::default();
+    pub fn compare(
+        &mut self,
+        heard: &Heard,
+        answers: &[Option<Listing>],
+        rules: &Rules,
+        now: Timestamp,
+    ) -> Differences {
+        let mut differences = Differences::default();
         let lists: Vec<&Listing> = answers.iter().flatten().collect();
         if lists.is_empty() {
-            return verdict;
+            return differences;
         }
         let all_answered = lists.len() == answers.len();
         self.suppressed.extend(
@@ -136,8 +142,10 @@ impl Memory {
             if open.held {
                 // The peer that is behind still lists what is over: only one voice counts.
                 match listed.first() {
-                    Some(one) if all_answered && listed.len() == lists.len() => verdict.fires.push(one.alert.clone()),
-                    None if all_answered && sure => verdict.stale.push(open.fingerprint),
+                    Some(one) if all_answered && listed.len() == lists.len() => {
+                        differences.fires.push(one.alert.clone())
+                    }
+                    None if all_answered && sure => differences.stale.push(open.fingerprint),
                     _ => {}
                 }
             } else if listed.is_empty() && sure {
@@ -148,22 +156,29 @@ impl Memory {
                 let wait = if quiet && all_answered { rules.settle } else { rules.group_interval * 2 };
                 if now > since && now >= later(since, wait) {
                     let ends_at = since.max(open.starts_at);
-                    verdict.gone.push(Gone { fingerprint: open.fingerprint, ends_at });
+                    differences.gone.push(Gone { fingerprint: open.fingerprint, ends_at });
                 }
             } else if listed.iter().any(|listed| listed.state == State::Active) {
                 self.suppressed.remove(&open.fingerprint);
             }
         }
         self.missing = missing;
-        self.find(heard, &lists, rules, now, &mut verdict);
+        self.find(heard, &lists, rules, now, &mut differences);
         self.suppressed.retain(|fingerprint| {
             self.missing.contains_key(fingerprint) || lists.iter().any(|list| list.alerts.contains_key(fingerprint))
         });
-        verdict
+        differences
     }
 
     /// What fires, would be posted here, and was not.
-    fn find(&mut self, heard: &Heard, lists: &[&Listing], rules: &Rules, now: Timestamp, verdict: &mut Verdict) {
+    fn find(
+        &mut self,
+        heard: &Heard,
+        lists: &[&Listing],
+        rules: &Rules,
+        now: Timestamp,
+        differences: &mut Differences,
+    ) {
         let known: BTreeSet<Fingerprint> = heard.open.iter().map(|open| open.fingerprint).collect();
         let left_out = self.truncated_until.is_some_and(|until| now < until);
         let mut unheard = BTreeMap::new();
@@ -179,7 +194,7 @@ impl Memory {
             let overdue =
                 began < rules.listening_since || left_out || now >= later(began.max(since), rules.group_interval * 2);
             if fresh && overdue && now > since && now >= later(since, rules.settle) {
-                verdict.found.push(listed.alert.clone());
+                differences.found.push(listed.alert.clone());
             }
         }
         self.unheard = unheard;
@@ -238,11 +253,11 @@ mod tests {
     ) -> Vec<(i64, &'static str)> {
         let mut said = Vec::new();
         for second in seconds {
-            let verdict = memory.compare(heard, answers, &rules(), at(*second));
-            said.extend(verdict.found.iter().map(|_| (*second, "found")));
-            said.extend(verdict.gone.iter().map(|_| (*second, "gone")));
-            said.extend(verdict.fires.iter().map(|_| (*second, "fires")));
-            said.extend(verdict.stale.iter().map(|_| (*second, "stale")));
+            let differences = memory.compare(heard, answers, &rules(), at(*second));
+            said.extend(differences.found.iter().map(|_| (*second, "found")));
+            said.extend(differences.gone.iter().map(|_| (*second, "gone")));
+            said.extend(differences.fires.iter().map(|_| (*second, "fires")));
+            said.extend(differences.stale.iter().map(|_| (*second, "stale")));
         }
         said
     }

@@ -17,15 +17,10 @@ static DEAD: Desc =
     Desc::gauge("tidewatch_dlq", "Messages that could not be delivered and wait for a person.", &["channel"]);
 static INCIDENTS: Desc = Desc::gauge("tidewatch_incidents", "Incidents that are open.", &["severity"]);
 static BYTES: Desc = Desc::gauge("tidewatch_db_bytes", "Size of the database, its log included.", &[]);
-static WATCHDOG: Desc = Desc::gauge(
-    "tidewatch_watchdog_age_seconds",
-    "Time since the Watchdog was heard from a source that it was ever heard from.",
-    &["source"],
-);
 static UP: Desc = Desc::gauge("tidewatch_store_up", "Whether the store answers and takes writes.", &[]);
 
 /// Every family that this file writes.
-pub(super) const DESCS: [&Desc; 7] = [&PENDING, &OLDEST, &DEAD, &INCIDENTS, &BYTES, &WATCHDOG, &UP];
+pub(super) const DESCS: [&Desc; 6] = [&PENDING, &OLDEST, &DEAD, &INCIDENTS, &BYTES, &UP];
 
 /// A message that waits longer than this is late for whoever should have it.
 const LATE_SECONDS: f64 = 300.0;
@@ -59,9 +54,6 @@ pub(super) fn push(condition: Result<&Condition, &StoreError>, writes: bool, now
         batch.push(&INCIDENTS, &[severity], *open as f64);
     }
     batch.push(&BYTES, &[], condition.bytes as f64);
-    for (source, heard) in &condition.watchdogs {
-        batch.push(&WATCHDOG, &[source], age(Some(*heard), now));
-    }
 }
 
 /// The services `store` and `channels`. `writes` says whether the store takes them, or why not.

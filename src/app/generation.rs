@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 
+use super::ping::Ping;
 use super::settings::Validated;
 use crate::agents::Registry;
 use crate::alert::policy::Policy;
@@ -36,6 +37,7 @@ pub(super) struct Generation {
     pub(super) validated: Validated,
     pub(super) policy: Arc<Policy>,
     pub(super) channels: Vec<Channel>,
+    pub(super) ping: Option<Ping>,
     pub(super) engine: Engine,
     pub(super) watches: Vec<reconcile::Watch>,
     tasks: Tasks,
@@ -48,6 +50,7 @@ impl Generation {
     /// A credential's file, or the system's certificates, cannot be read.
     pub(super) fn build(validated: Validated, parts: &Parts) -> anyhow::Result<Self> {
         let settings = &validated.settings;
+        let mut ping = None;
         let channels = if settings.role.receives() {
             let deps = notify::Deps {
                 clock: parts.clock.clone(),
@@ -56,7 +59,13 @@ impl Generation {
                 external_url: settings.external_url.clone(),
                 zone: validated.zone.clone(),
             };
-            notify::build(&settings.notify, &parts.environment, &deps)?
+            ping = Ping::build(&settings.watchdog.ping, &deps.client)?;
+            let mut channels = notify::build(&settings.notify, &parts.environment, &deps)?;
+            for channel in &mut channels {
+                let configured = settings.delivery.per_minute.get(&channel.name).copied();
+                channel.limits.per_minute = configured.or(channel.limits.per_minute);
+            }
+            channels
         } else {
             Vec::new()
         };
@@ -70,7 +79,7 @@ impl Generation {
         entries.retain(|entry| settings.role.exports() || entry.name == "agents");
         let engine = Engine::new(entries, parts.clock.clone(), tasks.clone(), &parts.telemetry);
         let policy = Arc::new(validated.policy.clone());
-        Ok(Self { validated, policy, channels, engine, watches, tasks })
+        Ok(Self { validated, policy, channels, ping, engine, watches, tasks })
     }
 
     /// Starts the workers and the engine's own runs.
@@ -83,6 +92,7 @@ impl Generation {
                 clock: parts.clock.clone(),
                 meters: parts.meters.clone(),
                 gates: parts.gates.clone(),
+                rules: self.validated.settings.delivery.rules(),
             };
             deliver::start(&self.channels, &post);
         }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -9,8 +10,10 @@ use serde_json::{Value, json};
 
 use super::condition;
 use super::generation::{Generation, Parts};
+use super::ledger;
 use super::readiness::Readiness;
 use super::settings::{Flags, Validated};
+use super::watchdog::{self, Watched};
 use crate::alert::policy::Policy;
 use crate::collect::scrape::patience;
 use crate::collect::{Answer, Question, Refused};
@@ -19,7 +22,7 @@ use crate::http::{Control, Front, ScrapeRequest, Scraper, TargetRequest, Told, U
 use crate::metrics::expose::{self, Format};
 use crate::metrics::{Batch, Desc, Dropped, Reason};
 use crate::notify;
-use crate::store::{Condition, StoreError};
+use crate::store::{Balance, Condition, StoreError};
 use crate::telemetry::LogLevel;
 
 static RELOADED: Desc = Desc::gauge(
@@ -47,6 +50,8 @@ pub(super) struct Shared {
     writes: RwLock<Result<(), String>>,
     /// Whether the disk has room for more; if not, how much it has.
     room: RwLock<Result<(), String>>,
+    /// Whose Watchdog is armed, as last seen.
+    watchdogs: RwLock<Vec<Watched>>,
     /// One reload at a time.
     reloading: tokio::sync::Mutex<()>,
     left_out: LeftOut,
@@ -54,7 +59,7 @@ pub(super) struct Shared {
 
 /// The families that exist without a registry, for the documentation.
 pub(super) fn descs() -> Vec<&'static Desc> {
-    [&RELOADED, &RELOADED_AT].into_iter().chain(condition::DESCS).collect()
+    [&RELOADED, &RELOADED_AT].into_iter().chain(condition::DESCS).chain(watchdog::DESCS).chain(ledger::DESCS).collect()
 }
 
 impl Shared {
@@ -69,8 +74,21 @@ impl Shared {
         let reloaded = RwLock::new((true, parts.clock.now()));
         let generation = RwLock::new(Arc::new(generation));
         let (writes, room, reloading) = (RwLock::new(Ok(())), RwLock::new(Ok(())), tokio::sync::Mutex::default());
-        let left_out = LeftOut::default();
-        Self { parts, front, readiness, flags, log_level, generation, reloaded, writes, room, reloading, left_out }
+        let (left_out, watchdogs) = (LeftOut::default(), RwLock::default());
+        Self {
+            parts,
+            front,
+            readiness,
+            flags,
+            log_level,
+            generation,
+            reloaded,
+            writes,
+            room,
+            watchdogs,
+            reloading,
+            left_out,
+        }
     }
 
     /// What is in use.
@@ -97,6 +115,25 @@ impl Shared {
         self.room.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whose Watchdog is armed, and how that is.
+    pub(super) fn set_watchdogs(&self, watched: Vec<Watched>) {
+        *self.watchdogs.write().unwrap_or_else(PoisonError::into_inner) = watched;
+    }
+
+    fn watchdogs(&self) -> Vec<Watched> {
+        self.watchdogs.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Why nobody may rely on this program at the moment.
+    pub(super) fn unreliable(&self) -> Option<String> {
+        if let Err(why) = self.writes() {
+            return Some(format!("the store takes no writes: {why}"));
+        }
+        let watched = self.watchdogs();
+        let silent = watchdog::silent(&watched);
+        (!silent.is_empty()).then(|| format!("the Watchdog is silent: {}", silent.join(", ")))
+    }
+
     async fn condition(&self) -> Option<Result<Condition, StoreError>> {
         match &self.parts.store {
             Some(store) => {
@@ -107,8 +144,13 @@ impl Shared {
         }
     }
 
+    /// The ledger; a store that does not answer is told by its condition.
+    async fn balance(&self) -> Option<Balance> {
+        self.parts.store.as_ref()?.balance(self.late()).await.ok()
+    }
+
     /// The program's own samples: counters, the store's condition, the reload's outcome.
-    fn own(&self, condition: Option<&Result<Condition, StoreError>>) -> Batch {
+    fn own(&self, condition: Option<&Result<Condition, StoreError>>, balance: Option<&Balance>) -> Batch {
         let mut batch = Batch::new();
         self.parts.telemetry.collect(&mut batch);
         let (successful, at) = *self.reloaded.read().unwrap_or_else(PoisonError::into_inner);
@@ -116,6 +158,10 @@ impl Shared {
         batch.push(&RELOADED_AT, &[], at.as_duration().as_secs_f64());
         if let Some(condition) = condition {
             condition::push(condition.as_ref(), self.writes().is_ok(), self.parts.clock.now(), &mut batch);
+            watchdog::push(&self.watchdogs(), self.parts.clock.now(), &mut batch);
+        }
+        if let Some(balance) = balance {
+            ledger::push(balance, &mut batch);
         }
         batch
     }
@@ -180,21 +226,21 @@ impl Scraper for Shared {
         // A filter asks for collectors: only a whole scrape has our own samples, so that no job has them twice.
         let whole = request.bound.is_empty() && request.collect.is_empty() && request.exclude.is_empty();
         let (scrape, own) = tokio::join!(engine.scrape(&selection, patience), async {
-            if whole { Some(self.own(self.condition().await.as_ref())) } else { None }
+            if whole { Some(self.own(self.condition().await.as_ref(), self.balance().await.as_ref())) } else { None }
         });
         let batches: Vec<&Batch> = scrape.batches().into_iter().chain(&own).collect();
         self.left_out.write(&batches, format, out);
         Ok(())
     }
 
-    async fn target(&self, request: TargetRequest, format: Format, out: &mut Vec<u8>) -> Result<Told, Option<Untold>> {
+    async fn target(&self, request: TargetRequest, format: Format, out: &mut Vec<u8>) -> Result<Told, Untold> {
         let generation = self.generation();
         let (engine, settings) = (&generation.engine, &generation.validated.settings);
         let everything = engine.everything();
         let served = if request.bound.is_empty() { everything.clone() } else { everything.bound(&request.bound) };
         let limit = patience(request.timeout, settings.scrape.timeout.0);
         let question = Question { query: request.query, limit };
-        match engine.answer(request.path, &served, &question).await.ok_or(None)? {
+        match engine.answer(request.path, &served, &question).await {
             Ok(Answer::Samples(batch)) => {
                 for dropped in expose::write(&[&batch], format, out) {
                     tracing::debug!(?dropped, "left out of a target's exposition");
@@ -209,9 +255,10 @@ impl Scraper for Shared {
                 let status = match refused {
                     Refused::Senseless(_) => http::StatusCode::BAD_REQUEST,
                     Refused::Forbidden(_) => http::StatusCode::FORBIDDEN,
+                    Refused::Unanswered(_) => http::StatusCode::NOT_FOUND,
                     Refused::Failed(_) => http::StatusCode::INTERNAL_SERVER_ERROR,
                 };
-                Err(Some((status, refused.to_string())))
+                Err((status, refused.to_string()))
             }
         }
     }
@@ -235,6 +282,10 @@ impl Control for Shared {
         self.room()
     }
 
+    fn late(&self) -> Duration {
+        self.generation().validated.settings.delivery.late.0
+    }
+
     async fn health(&self) -> Facts {
         let generation = self.generation();
         let last = generation.engine.last();
@@ -243,6 +294,7 @@ impl Control for Shared {
         if let Some(condition) = self.condition().await {
             let (writes, now) = (self.writes().and(self.room()), self.parts.clock.now());
             facts.services.extend(condition::services(condition.as_ref(), &writes, now));
+            facts.services.push(watchdog::service(&self.watchdogs(), now));
         }
         facts
     }

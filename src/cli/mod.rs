@@ -18,7 +18,9 @@ pub mod assets;
 mod backup;
 mod check_config;
 pub mod client;
+mod hash_password;
 mod health;
+mod ledger;
 mod metrics;
 mod outbox;
 mod serve;
@@ -110,10 +112,15 @@ enum Command {
     TestNotify(test_notify::Args),
     /// Look at messages on their way, and at those that could not be delivered
     Outbox(outbox::Args),
+    /// Show what became of every alert and every message, and whether that balances
+    Ledger(ledger::Args),
     /// Look at the agents, expect them, forget or rename them
     Agents(agents::Args),
     /// Give out tokens that allow one thing each, list them, take them back
     Token(token::Args),
+    /// Read a password from standard input and print its bcrypt hash, for `access.users`
+    #[command(after_help = "Example:\n  tidewatch hash-password < alertmanager.password")]
+    HashPassword,
     /// Write a consistent copy of everything that is kept to a new file
     Backup(backup::BackupArgs),
     /// Put a backup back; refused while a server runs
@@ -206,8 +213,10 @@ pub fn run(cli: Cli, environment: Environment) -> ExitCode {
         Command::Health(args) => health::run(&context, &args),
         Command::TestNotify(args) => test_notify::run(&context, &args),
         Command::Outbox(args) => outbox::run(&context, args),
+        Command::Ledger(args) => ledger::run(&context, &args),
         Command::Agents(args) => agents::run(&context, args),
         Command::Token(args) => token::run(&context, args),
+        Command::HashPassword => hash_password::run(std::io::stdin().lock()),
         Command::Backup(args) => backup::backup(&context, &args),
         Command::Restore(args) => backup::restore(&context, &args),
         Command::Metrics(args) => metrics::run(&context, &args),

@@ -4,9 +4,11 @@
 pub(crate) mod credential;
 mod problem;
 mod secret;
+mod stamp;
 mod types;
 pub mod yaml;
 
 pub use problem::{Document, Problem, Problems, Severity as ProblemSeverity};
 pub use secret::Secret;
+pub use stamp::FileStamp;
 pub use types::{Environment, HttpUrl, Size, Span};

@@ -8,6 +8,8 @@ mod admin;
 mod agents;
 mod buffers;
 pub mod control;
+pub mod credential;
+mod crowd;
 mod front;
 mod heartbeats;
 mod incident_view;
@@ -15,6 +17,7 @@ mod json;
 pub mod limit;
 mod origin;
 mod pages;
+mod passwords;
 mod records;
 mod refusal;
 mod scrape;
@@ -101,8 +104,8 @@ pub trait Scraper: Send + Sync + 'static {
     /// Writes the answer of a multi-target endpoint, `/probe` or `/scrape`, into `out`.
     ///
     /// # Errors
-    /// The question has no answer; or, `None`, nothing that this listener serves has that endpoint.
-    async fn target(&self, request: TargetRequest, format: Format, out: &mut Vec<u8>) -> Result<Told, Option<Untold>>;
+    /// The question has no answer.
+    async fn target(&self, request: TargetRequest, format: Format, out: &mut Vec<u8>) -> Result<Told, Untold>;
 }
 
 /// What a scraper asks of a multi-target endpoint.
@@ -144,6 +147,9 @@ pub trait Control: Send + Sync + 'static {
     /// # Errors
     /// The disk is nearly full.
     fn intake(&self) -> Result<(), String>;
+
+    /// A message that has waited for longer than this is late.
+    fn late(&self) -> Duration;
 
     /// The services' states, those of the store and the channels included.
     async fn health(&self) -> Facts;
@@ -216,7 +222,12 @@ static ENDPOINTS: &[Endpoint] = &[
     endpoint("/webhook/watchdog", "POST: the Watchdog of an Alertmanager", None, true),
     endpoint("/i/{id}", "an incident, for people", None, true),
     endpoint("/api/incidents", "incidents; ?open=true&limit=100", Some("api/incidents?open=true"), true),
-    endpoint("/api/outbox", "messages; ?state=dead&channel=slack", Some("api/outbox"), true),
-    endpoint("/api/ledger", "what became of every alert and message", Some("api/ledger"), true),
+    endpoint("/api/outbox", "messages; ?state=dead&channel=slack&incident=3", Some("api/outbox"), true),
+    endpoint(
+        "/api/ledger",
+        "what became of every alert and message, and whether it balances",
+        Some("api/ledger"),
+        true,
+    ),
     endpoint("/api/health", "the services' states with their reasons", Some("api/health"), false),
 ];

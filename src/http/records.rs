@@ -10,13 +10,14 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use http::StatusCode;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::json as object;
 
 use super::access::Principal;
 use super::limit::Intake;
 use super::refusal::Refusal;
 use super::{Api, json};
-use crate::store::{Change, OutboxFilter, Store, StoreError};
+use crate::store::{Change, OutboxFilter, RowState, Store, StoreError, Verdict};
 
 /// At most so many rows at once.
 const MOST: usize = 1_000;
@@ -29,6 +30,8 @@ pub(super) fn routes() -> Router<Arc<Api>> {
         .route("/api/incidents", get(incidents))
         .route("/api/incidents/{id}", get(incident))
         .route("/api/outbox", get(outbox))
+        .route("/api/outbox/replay", post(replay_all))
+        .route("/api/outbox/discard", post(discard_all))
         .route("/api/outbox/{id}", get(outbox_row))
         .route("/api/outbox/{id}/replay", post(replay))
         .route("/api/outbox/{id}/discard", post(discard))
@@ -98,7 +101,18 @@ fn no_row(id: i64) -> Refusal {
 }
 
 async fn ledger(State(api): State<Arc<Api>>) -> Result<Response, Refusal> {
-    json::answer(&store(&api)?.ledger().await?)
+    let store = store(&api)?;
+    // Brings what was counted in memory to the disk first.
+    store.ledger().await?;
+    let late_after = api.control.late();
+    let balance = store.balance(late_after).await?;
+    let faults = balance.faults();
+    let mut answer = object!(balance.ledger);
+    answer["late"] = object!(balance.late);
+    answer["late_after_seconds"] = object!(late_after.as_secs());
+    answer["balanced"] = object!(faults.is_empty());
+    answer["faults"] = object!(faults);
+    json::answer(&answer)
 }
 
 /// What a person says about a change; nothing need be said.
@@ -109,15 +123,27 @@ struct Note {
 }
 
 async fn note(intake: &Intake, body: Body) -> Result<(String, super::limit::Permit), Refusal> {
+    let (Note { note }, permit) = read(intake, body).await?;
+    Ok((noted(note)?, permit))
+}
+
+async fn read<T: Default + DeserializeOwned>(
+    intake: &Intake,
+    body: Body,
+) -> Result<(T, super::limit::Permit), Refusal> {
     let (body, permit) = intake.read(body, 16 << 10).await?;
-    let Note { note } = match body.as_ref() {
-        [] => Note::default(),
+    let said = match body.as_ref() {
+        [] => T::default(),
         body => serde_json::from_slice(body).map_err(|error| Refusal::bad(error.to_string()))?,
     };
+    Ok((said, permit))
+}
+
+fn noted(note: String) -> Result<String, Refusal> {
     if note.chars().count() > NOTE {
         return Err(Refusal::bad(format!("a note has at most {NOTE} characters")));
     }
-    Ok((note, permit))
+    Ok(note)
 }
 
 fn changed(id: i64, change: Result<Change, StoreError>) -> Result<Response, Refusal> {
@@ -149,6 +175,48 @@ async fn discard(
     let (Path(id), store) = (id?, store(&api)?);
     let (note, _permit) = note(&intake, body).await?;
     changed(id, store.discard(id, &principal.actor, &note).await)
+}
+
+/// Which dead rows, and a person's word about them.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Dead {
+    channel: Option<String>,
+    incident: Option<i64>,
+    limit: Option<usize>,
+    note: String,
+}
+
+async fn replay_all(
+    State(api): State<Arc<Api>>,
+    Extension(principal): Extension<Principal>,
+    intake: Intake,
+    body: Body,
+) -> Result<Response, Refusal> {
+    revise(&api, &principal, &intake, body, Verdict::Replay).await
+}
+
+async fn discard_all(
+    State(api): State<Arc<Api>>,
+    Extension(principal): Extension<Principal>,
+    intake: Intake,
+    body: Body,
+) -> Result<Response, Refusal> {
+    revise(&api, &principal, &intake, body, Verdict::Discard).await
+}
+
+async fn revise(
+    api: &Api,
+    principal: &Principal,
+    intake: &Intake,
+    body: Body,
+    verdict: Verdict,
+) -> Result<Response, Refusal> {
+    let store = store(api)?;
+    let (Dead { channel, incident, limit, note }, _permit) = read(intake, body).await?;
+    let limit = Some(limit.unwrap_or_else(a_page).min(MOST));
+    let filter = OutboxFilter { state: Some(RowState::Dead), channel, incident, limit };
+    json::answer(&store.revise(filter, verdict, &principal.actor, &noted(note)?).await?)
 }
 
 /// Paths and methods that nobody serves.

@@ -13,14 +13,16 @@ use jiff::Timestamp;
 
 use crate::alert::Severity;
 use crate::clock::{Clock, later};
-use crate::store::{Delivery, Settlement, Store, StoreError, Subject};
+use crate::store::{Delivery, Settlement, Store, StoreError};
 use crate::task::Tasks;
 
 use super::{Anchor, Channel, Retry, SendError, backoff};
 
+mod failover;
 mod gate;
 mod meters;
 
+pub use failover::Rules;
 use gate::Gate;
 pub use gate::Gates;
 pub use meters::Meters;
@@ -38,6 +40,8 @@ pub struct Post {
     pub meters: Meters,
     /// What holds channels back; made once, kept over reloads.
     pub gates: Gates,
+    /// What is settled beyond one channel.
+    pub rules: Rules,
 }
 
 /// A channel is looked at this often even when nobody rings: a lost ring costs a delay, not a message.
@@ -52,12 +56,13 @@ const OFFERS: u32 = 60;
 /// Starts one supervised worker a channel.
 pub fn start(channels: &[Channel], post: &Post) {
     let names: BTreeSet<String> = channels.iter().map(|channel| channel.name.clone()).collect();
+    let order = post.rules.order(channels);
     for channel in channels {
         post.meters.begin(&channel.name);
         let others = names.iter().filter(|name| **name != channel.name).cloned().collect();
-        let (channel, post) = (channel.clone(), post.clone());
+        let (channel, post, order) = (channel.clone(), post.clone(), order.clone());
         let gate = post.gates.of(&channel);
-        let worker = Arc::new(Worker { channel, post, gate, others });
+        let worker = Arc::new(Worker { channel, post, gate, others, order });
         worker.tell_whether_it_rests(worker.post.clock.now());
         let tasks = worker.post.tasks.clone();
         tasks.supervise("deliver", move || Arc::clone(&worker).run());
@@ -68,7 +73,10 @@ struct Worker {
     channel: Channel,
     post: Post,
     gate: Arc<Mutex<Gate>>,
+    /// All other channels: they hear when this one fails.
     others: Vec<String>,
+    /// The channels that may take its incidents over.
+    order: Vec<String>,
 }
 
 type Outcome = Result<Option<Anchor>, SendError>;
@@ -83,7 +91,9 @@ impl Worker {
         loop {
             // Armed before we look: it hears every ring from here on, so what falls due while we look is not missed.
             let rung = bell.notified();
+            let handover = self.fail_over(self.post.clock.now()).await;
             let wake = self.look(&mut sending).await;
+            let wake = handover.map_or(wake, |at| wake.min(at));
             tokio::select! {
                 () = &mut stopping => break,
                 Some((delivery, outcome)) = sending.next() => self.settle(&delivery, outcome).await,
@@ -154,12 +164,15 @@ impl Worker {
         let now = self.post.clock.now();
         let settlement = settlement(delivery, &outcome, now, fastrand::f64());
         self.post.meters.attempt(&self.channel.name, &settlement);
+        let mut again = false;
         match &outcome {
             Ok(_) => {
-                self.post.meters.dwelt(&self.channel.name, delivery.waiting_since, now);
-                if self.gate().succeeded() {
+                self.post.meters.dwelt(&self.channel.name, delivery.waiting_since, now, self.post.rules.late);
+                let arrived = self.gate().succeeded();
+                if arrived.is_news {
                     tracing::info!(channel = self.channel.name, "the channel delivers again");
                 }
+                again = arrived.others_wait_to_hear;
             }
             Err(error) => {
                 if self.gate().failed(error.retry, now) {
@@ -172,7 +185,10 @@ impl Worker {
         let dead = matches!(settlement, Settlement::Dead { .. });
         self.offer(delivery, settlement).await;
         if let (true, Err(error)) = (dead, outcome) {
-            self.alarm(delivery, &error).await;
+            self.dead(delivery, &error).await;
+        }
+        if again {
+            self.works_again().await;
         }
     }
 
@@ -196,22 +212,6 @@ impl Worker {
             }
         }
         tracing::error!(channel = self.channel.name, "the store took no result: a message may be sent a second time");
-    }
-
-    /// Tells the other channels of a message that will never arrive; once until something arrives again.
-    async fn alarm(&self, delivery: &Delivery, error: &SendError) {
-        if self.others.is_empty() || matches!(delivery.subject, Subject::Notice(_)) || !self.gate().alarm() {
-            return;
-        }
-        let (name, kind) = (&self.channel.name, self.channel.kind);
-        let text = format!(
-            "A message for the channel {name} ({kind}) could not be delivered and is given up: {error}. It is kept: \
-             `tidewatch outbox list --dead` shows it, `tidewatch outbox replay {}` sends it again.",
-            delivery.id
-        );
-        if let Err(error) = self.post.store.notice(&format!("dead_letter_{name}"), &text, &self.others).await {
-            tracing::error!(channel = name, %error, "a message is given up, and the other channels cannot be told");
-        }
     }
 }
 

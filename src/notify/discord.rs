@@ -269,7 +269,12 @@ impl Declare for Discord {
 
     fn limits(config: &DiscordConfig) -> Limits {
         // Five posts in two seconds is what a webhook takes; an incident's message may need two exchanges.
-        Limits { parallel: 1, pace: Duration::from_secs(1), timeout: config.timeout.0 * 2 + Duration::from_secs(5) }
+        Limits {
+            parallel: 1,
+            pace: Duration::from_secs(1),
+            timeout: config.timeout.0 * 2 + Duration::from_secs(5),
+            ..Limits::default()
+        }
     }
 
     fn build(config: &DiscordConfig, deps: &Deps) -> anyhow::Result<Self> {

@@ -305,7 +305,9 @@ impl Declare for Email {
     }
 
     fn limits(config: &EmailConfig) -> Limits {
-        Limits { timeout: config.timeout.0 + Duration::from_secs(5), ..Limits::default() }
+        // What a mail provider takes of one sender without a second look.
+        let per_minute = Some(60);
+        Limits { timeout: config.timeout.0 + Duration::from_secs(5), per_minute, ..Limits::default() }
     }
 
     fn build(config: &EmailConfig, deps: &Deps) -> anyhow::Result<Self> {

@@ -13,8 +13,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::clock::Clock;
-use crate::config::credential;
-use crate::config::{Environment, HttpUrl, Problem, Problems};
+use crate::config::{Environment, HttpUrl, Problem, Problems, credential};
 use crate::net::client::Client;
 use crate::store::Delivery;
 use crate::task::Tasks;
@@ -93,6 +92,8 @@ pub struct Limits {
     pub parallel: usize,
     /// From the start of one send to the start of the next, at least.
     pub pace: Duration,
+    /// Sends that start within any minute; `None` where the other side sets no such bound.
+    pub per_minute: Option<u32>,
     /// A send that takes longer is cut off. Notifiers have shorter limits of their own, because only they know whether
     /// the message was on its way.
     pub timeout: Duration,
@@ -100,7 +101,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { parallel: 4, pace: Duration::ZERO, timeout: Duration::from_mins(1) }
+        Self { parallel: 4, pace: Duration::ZERO, per_minute: None, timeout: Duration::from_mins(1) }
     }
 }
 

@@ -192,7 +192,9 @@ impl Declare for PagerDuty {
     }
 
     fn limits(config: &PagerDutyConfig) -> Limits {
-        Limits { timeout: config.timeout.0 + Duration::from_secs(5), ..Limits::default() }
+        // PagerDuty answers 429 to more than this of one key.
+        let per_minute = Some(120);
+        Limits { timeout: config.timeout.0 + Duration::from_secs(5), per_minute, ..Limits::default() }
     }
 
     fn build(config: &PagerDutyConfig, deps: &Deps) -> anyhow::Result<Self> {

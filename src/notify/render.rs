@@ -137,6 +137,8 @@ const DELAYED: i64 = 120;
 const HEAD: usize = 300;
 /// The bound of the next step in the head; the value gets what is left.
 const NEXT: usize = 80;
+/// The bound of tidewatch's own words beside an incident.
+const WORDS: usize = 100;
 /// The description at length, below the head.
 const DETAIL: usize = 1_000;
 /// A message lists so many members at most; the page has the rest.
@@ -201,7 +203,7 @@ impl Renderer {
             began: Some(self.moment(incident.opened_at, now)),
             ended: incident.resolved_at.map(|at| self.moment(at, now)),
             lasted: text::length(text::seconds(incident.opened_at, incident.resolved_at.unwrap_or(now))),
-            news: news(incident, delivery.kind),
+            news: news(incident, delivery),
             value: String::new(),
             detail: None,
             next: annotation("next").filter(|_| open).map(|next| text::line(next, NEXT)),
@@ -294,19 +296,24 @@ fn state(severity: Severity, open: bool) -> &'static str {
     }
 }
 
-/// What changed since the message before.
-fn news(incident: &Incident, kind: Kind) -> Option<String> {
+/// What changed since the message before, and why it comes to a channel that is not its own.
+fn news(incident: &Incident, delivery: &Delivery) -> Option<String> {
     let count = || match (incident.open, incident.total) {
         (open, total) if open == total => format!("{total} firing"),
         (open, total) => format!("{open} of {total} still firing"),
     };
-    match kind {
+    let news = match delivery.kind {
         Kind::Risen => Some(format!("severity rose to {}", incident.severity)),
         Kind::Reopened => Some("fired again soon after its end".into()),
         Kind::Opened if incident.members.iter().all(|member| member.found) => Some(FOUND.into()),
         Kind::Resolved if incident.members.iter().any(|member| member.reconciled) => Some(RECONCILED.into()),
         Kind::Opened | Kind::Changed if incident.total > 1 => Some(count()),
         Kind::Opened | Kind::Changed | Kind::Resolved | Kind::Notice => None,
+    };
+    let why_here = delivery.notice.as_deref().map(|words| text::line(words, WORDS));
+    match (news, why_here) {
+        (Some(news), Some(why_here)) => Some(format!("{news}, {why_here}")),
+        (news, why_here) => news.or(why_here),
     }
 }
 

@@ -263,7 +263,12 @@ impl Declare for Slack {
     fn limits(config: &SlackConfig) -> Limits {
         // Slack takes one message a second and channel; what comes faster it may take and not show. An incident's
         // message may need two exchanges.
-        Limits { parallel: 1, pace: Duration::from_secs(1), timeout: config.timeout.0 * 2 + Duration::from_secs(5) }
+        Limits {
+            parallel: 1,
+            pace: Duration::from_secs(1),
+            timeout: config.timeout.0 * 2 + Duration::from_secs(5),
+            ..Limits::default()
+        }
     }
 
     fn build(config: &SlackConfig, deps: &Deps) -> anyhow::Result<Self> {

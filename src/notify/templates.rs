@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_that_never_ends_is_stopped_and_one_that_asks_for_the_unknown_fails() {
+    fn r20_template_bomb() {
         let mut templates = Templates::new().unwrap();
         templates
             .0

@@ -9,7 +9,7 @@ use url::form_urlencoded::Serializer;
 use super::server::Server;
 use super::{Deps, Watch, concerns_people, names};
 use crate::alert::gap::Gap;
-use crate::alert::reconcile::Verdict;
+use crate::alert::reconcile::Differences;
 use crate::alert::webhook::Limits;
 use crate::alert::{Alert, text};
 use crate::clock::later;
@@ -80,8 +80,8 @@ async fn keep(watch: &Watch, deps: &Deps, gap: &Gap, mut missed: Vec<Alert>) -> 
         text::line(&watch.name, 60),
         names(&missed),
     );
-    let verdict = Verdict { found: missed, ..Verdict::default() };
-    deps.store.reconcile(&watch.name, verdict, Arc::clone(&deps.policy)).await?;
+    let differences = Differences { found: missed, ..Differences::default() };
+    deps.store.reconcile(&watch.name, differences, Arc::clone(&deps.policy)).await?;
     deps.meters.alerts.with_label_values(&[watch.name.as_str(), "missed"]).inc_by(count as u64);
     deps.store.notice("missed", &text, deps.policy.routes.all()).await
 }

@@ -13,7 +13,7 @@ use prometheus::IntCounterVec;
 
 use crate::alert::listing::Listing;
 use crate::alert::policy::Policy;
-use crate::alert::reconcile::{Heard, Memory, Rules, Verdict};
+use crate::alert::reconcile::{Differences, Heard, Memory, Rules};
 use crate::alert::{Alert, Severity, text};
 use crate::clock::{Clock, later};
 use crate::store::{Store, StoreError};
@@ -203,9 +203,9 @@ impl Work {
                 group_interval: self.watch.settings.group_interval.0,
                 listening_since: self.deps.listening_since,
             };
-            let mut verdict = self.memory.compare(&heard, &answers, &rules, now);
-            verdict.found.retain(|alert| concerns_people(alert, &self.deps.policy));
-            self.keep(verdict).await?;
+            let mut differences = self.memory.compare(&heard, &answers, &rules, now);
+            differences.found.retain(|alert| concerns_people(alert, &self.deps.policy));
+            self.keep(differences).await?;
         }
         self.without_news(&heard, &answers, now).await
     }
@@ -235,18 +235,18 @@ impl Work {
         answers
     }
 
-    async fn keep(&self, verdict: Verdict) -> Result<(), StoreError> {
-        if verdict.is_empty() {
+    async fn keep(&self, differences: Differences) -> Result<(), StoreError> {
+        if differences.is_empty() {
             return Ok(());
         }
         let counts = [
-            ("found", verdict.found.len()),
-            ("gone", verdict.gone.len()),
-            ("fires", verdict.fires.len()),
-            ("stale", verdict.stale.len()),
+            ("found", differences.found.len()),
+            ("gone", differences.gone.len()),
+            ("fires", differences.fires.len()),
+            ("stale", differences.stale.len()),
         ];
-        let (name, found) = (&self.watch.name, names(&verdict.found));
-        self.deps.store.reconcile(name, verdict, Arc::clone(&self.deps.policy)).await?;
+        let (name, found) = (&self.watch.name, names(&differences.found));
+        self.deps.store.reconcile(name, differences, Arc::clone(&self.deps.policy)).await?;
         for (result, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
             self.deps.meters.alerts.with_label_values(&[name.as_str(), result]).inc_by(count as u64);
             match result {

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use crate::alert::policy::Policy;
-use crate::alert::reconcile::{Heard, Verdict};
-use crate::alert::{Counts, Incident, Kind, Post, Quarantined};
+use crate::alert::reconcile::{Differences, Heard};
+use crate::alert::{Counts, Fingerprint, Incident, Kind, Post, Quarantined};
 
 pub mod heartbeats;
 pub use doubts::Doubts;
@@ -91,7 +91,7 @@ pub struct Delivery {
     pub maybe_duplicate: bool,
     /// The incident as it is now.
     pub incident: Option<Incident>,
-    /// The text of a notice.
+    /// tidewatch's own words: the text of a notice, or why an incident is told on this channel.
     pub notice: Option<String>,
     /// Where this subject's first message stands on this channel, in the notifier's own words.
     pub anchor: Option<String>,
@@ -119,6 +119,19 @@ pub enum Settlement {
         /// What happened, without secrets.
         error: String,
     },
+}
+
+/// Incidents that wait on one channel, to be told on another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handover {
+    /// The channel that does not deliver.
+    pub from: String,
+    /// Only the incident of this row; else of all that are due.
+    pub row: Option<i64>,
+    /// The channels that could. An incident that one of them was told of goes to none, else to the first.
+    pub to: Vec<String>,
+    /// Why the message comes there: it is shown.
+    pub words: String,
 }
 
 /// Where an outbox row stands.
@@ -160,6 +173,8 @@ pub struct OutboxFilter {
     pub state: Option<RowState>,
     /// Only rows of this channel.
     pub channel: Option<String>,
+    /// Only rows about this incident.
+    pub incident: Option<i64>,
     /// At most so many, newest first; 100 if not said, 1 000 at most.
     pub limit: Option<usize>,
 }
@@ -176,6 +191,25 @@ pub enum Change {
     Missing,
 }
 
+/// What a person decides about dead rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// They are sent again.
+    Replay,
+    /// They are given up.
+    Discard,
+}
+
+/// What became of the dead rows that a verdict was about.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revised {
+    /// It was done.
+    pub done: Vec<i64>,
+    /// They are not sent again, because a newer message of the same subject has arrived on the same channel: they are
+    /// superseded now.
+    pub skipped: Vec<i64>,
+}
+
 /// Every alert and every message is in one of these, at any moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names are the ledger's")]
@@ -188,6 +222,43 @@ pub struct Ledger {
     pub discarded: u64,
     pub suppressed: u64,
     pub pending: u64,
+}
+
+/// The ledger beside what it counts, of one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Balance {
+    /// What was counted.
+    pub ledger: Ledger,
+    /// Rows that wait.
+    pub pending: u64,
+    /// Rows that are dead.
+    pub dead: u64,
+    /// Rows that have waited for longer than they may.
+    pub late: u64,
+}
+
+impl Balance {
+    /// Which equations do not hold, each with its terms; none when the ledger balances.
+    pub fn faults(&self) -> Vec<String> {
+        let Ledger { alerts, due, delivered, superseded, dead, discarded, suppressed, pending } = &self.ledger;
+        let Counts { received, opened, repeated, closed, stale, held, quarantined, truncated } = alerts;
+        let sides = [
+            (
+                "received = opened + repeated + closed + stale + held + quarantined + truncated",
+                *received,
+                opened + repeated + closed + stale + held + quarantined + truncated,
+            ),
+            (
+                "due = delivered + superseded + dead + discarded + suppressed + pending",
+                *due,
+                delivered + superseded + dead + discarded + suppressed + pending,
+            ),
+            ("pending = rows that wait", *pending, self.pending),
+            ("dead = rows that are dead", *dead, self.dead),
+        ];
+        let wrong = sides.into_iter().filter(|(_, left, right)| left != right);
+        wrong.map(|(equation, left, right)| format!("{equation}: {left} is not {right}")).collect()
+    }
 }
 
 /// A channel's queue, for metrics and `health`.
@@ -230,7 +301,12 @@ pub trait Store: Send + Sync + 'static {
     async fn heard(&self, source: &str) -> Result<Heard, StoreError>;
 
     /// Keeps what a comparison with an Alertmanager's list says.
-    async fn reconcile(&self, source: &str, verdict: Verdict, policy: Arc<Policy>) -> Result<Receipt, StoreError>;
+    async fn reconcile(
+        &self,
+        source: &str,
+        differences: Differences,
+        policy: Arc<Policy>,
+    ) -> Result<Receipt, StoreError>;
 
     /// What posts left open.
     fn doubts(&self) -> Arc<Doubts>;
@@ -258,6 +334,13 @@ pub trait Store: Send + Sync + 'static {
     /// A message of tidewatch itself to all of `channels`.
     async fn notice(&self, kind: &str, text: &str, channels: &[String]) -> Result<(), StoreError>;
 
+    /// Makes messages due on another channel, a bounded number at once. Returns how many. Those of the first channel
+    /// stay as they are.
+    async fn hand_over(&self, handover: Handover) -> Result<u64, StoreError>;
+
+    /// Since when an alert fires; `None` when it does not.
+    async fn firing_since(&self, source: &str, alert: Fingerprint) -> Result<Option<Timestamp>, StoreError>;
+
     /// One incident.
     async fn incident(&self, id: i64) -> Result<Option<Incident>, StoreError>;
 
@@ -275,6 +358,18 @@ pub trait Store: Send + Sync + 'static {
 
     /// Gives a dead or pending row up.
     async fn discard(&self, id: i64, actor: &str, note: &str) -> Result<Change, StoreError>;
+
+    /// The same, or giving up, for dead rows that a filter finds, oldest first and at most as many as it says.
+    async fn revise(
+        &self,
+        filter: OutboxFilter,
+        verdict: Verdict,
+        actor: &str,
+        note: &str,
+    ) -> Result<Revised, StoreError>;
+
+    /// The ledger beside the rows themselves; late is what has waited for longer than `late`.
+    async fn balance(&self, late: Duration) -> Result<Balance, StoreError>;
 
     /// Both equations' terms, of one moment.
     async fn ledger(&self) -> Result<Ledger, StoreError>;

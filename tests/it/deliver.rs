@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use prometheus::core::Collector;
 use tidewatch::alert::Severity;
 use tidewatch::clock::Clock;
-use tidewatch::notify::deliver::{self, Gates, Meters, Post};
+use tidewatch::notify::deliver::{self, Gates, Meters, Post, Rules};
 use tidewatch::notify::{Anchor, Channel, Limits, Notifier, Retry, SendError};
 use tidewatch::store::{Delivery, Settlement, Subject};
 use tidewatch::task::Tasks;
@@ -85,7 +85,7 @@ impl House {
     fn start(&mut self, limits: Limits) {
         let channels = ["ops", "spare"].map(|name| Channel {
             name: name.into(),
-            kind: "test",
+            kind: "slack",
             notifier: Arc::clone(&self.channel) as Arc<dyn Notifier>,
             limits,
         });
@@ -96,6 +96,7 @@ impl House {
             clock: self.clock.clone(),
             meters: self.meters.clone(),
             gates: self.gates.clone(),
+            rules: Rules::default(),
         };
         deliver::start(&channels, &post);
         if let Some(before) = self.generation.replace(generation) {
@@ -235,7 +236,7 @@ async fn each_kind_of_failure_is_settled_by_its_kind() {
     }
     let notices =
         eventually("a notice", SOON, async || Some(house.outbox.notices()).filter(|all| !all.is_empty())).await;
-    assert_eq!((notices[0].0.as_str(), &notices[0].2), ("dead_letter_ops", &vec!["spare".to_owned()]));
+    assert_eq!((notices[0].0.as_str(), &notices[0].2), ("channel_ops", &vec!["spare".to_owned()]));
     assert!(notices[0].1.contains("test: as told") && notices[0].1.contains("outbox replay 3"), "{notices:?}");
 }
 

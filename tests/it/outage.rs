@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tidewatch::config::{Document, Environment};
-use tidewatch::notify::deliver::{self, Gates, Meters, Post};
+use tidewatch::notify::deliver::{self, Gates, Meters, Post, Rules};
 use tidewatch::notify::{self, Config};
 use tidewatch::store::{Delivery, Subject};
 use tidewatch::task::Tasks;
@@ -30,6 +30,7 @@ async fn what_slack_missed_arrives_once_and_says_that_it_is_late() {
         clock: deps.clock.clone(),
         meters: Meters::new(&telemetry),
         gates: Gates::default(),
+        rules: Rules::default(),
     };
     slack.down(true);
     deliver::start(&channels, &post);

@@ -49,7 +49,7 @@ async fn r13_silence_then_the_end_is_closed_by_reconciling() {
     pair.looks(3.0).await;
     assert_eq!(pair.metric(&reconciled("gone")), Some(0.0), "it fires on, unseen");
     pair.tell("alpha", began, Some(Timestamp::now()));
-    let looks = "tidewatch_reconcile_total{source=\"default\",result=\"ok\"}";
+    let looks = "tidewatch_reconcile_total{result=\"ok\",source=\"default\"}";
     let before = pair.metric(looks).unwrap();
     pair.reconciled("gone", 1.0).await;
     let needed = pair.metric(looks).unwrap() - before;
@@ -166,12 +166,12 @@ async fn what_fired_and_ended_while_nobody_listened_is_told() {
     let told = output.lines().find(|line| line.contains("fired and ended")).unwrap();
     assert!(told.contains("1 alerts of source default") && told.contains("Missed"), "{told}");
     assert!(!told.contains("EndedBefore") && !told.contains("Watchdog"), "{told}");
-    let series = "tidewatch_reconciled_alerts_total{source=\"default\",result=\"missed\"}";
+    let series = "tidewatch_reconciled_alerts_total{result=\"missed\",source=\"default\"}";
     assert_eq!(program.sample(series).await, Some(1.0));
     program.stop().await;
 }
 
-const FAILED: &str = "tidewatch_reconcile_total{source=\"default\",result=\"failed\"}";
+const FAILED: &str = "tidewatch_reconcile_total{result=\"failed\",source=\"default\"}";
 
 /// A receiver that asks `url` each 200 ms, with more of its source's settings.
 async fn asking(url: &str, more: &str) -> (Program, tempfile::TempDir) {
@@ -222,7 +222,7 @@ async fn it_is_asked_with_credentials_over_tls_below_a_path() {
     let trusted = format!("ca_file = '{}'\n", tls.authority.display());
     let basic = format!("username = 'tide'\npassword_file = '{}'\n", secret.display());
     let bearer = format!("bearer_token_file = '{}'\n", secret.display());
-    let ok = "tidewatch_reconcile_total{source=\"default\",result=\"ok\"}";
+    let ok = "tidewatch_reconcile_total{result=\"ok\",source=\"default\"}";
     for (more, header) in [(basic, "Basic dGlkZTpvcGVuIHNlc2FtZQ=="), (bearer, "Bearer open sesame")] {
         let (program, _folder) = asking(&url, &format!("{trusted}{more}")).await;
         eventually(header, SOON, async || program.sample(ok).await.filter(|looks| *looks >= 1.0)).await;
@@ -246,7 +246,7 @@ async fn one_peer_of_two_is_a_partial_answer() {
     .await;
     let dead = crate::support::free_port();
     let (program, _folder) = asking(&format!("{}', 'http://127.0.0.1:{dead}", good.url("")), "").await;
-    let partial = "tidewatch_reconcile_total{source=\"default\",result=\"partial\"}";
+    let partial = "tidewatch_reconcile_total{result=\"partial\",source=\"default\"}";
     eventually("a partial look", SOON, async || program.sample(partial).await.filter(|looks| *looks >= 1.0)).await;
     program.stop().await;
 }

@@ -9,13 +9,14 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tidewatch::alert::policy::Policy;
-use tidewatch::alert::reconcile::{Heard, Verdict};
-use tidewatch::alert::{Counts, Incident, Post, Quarantined};
+use tidewatch::alert::reconcile::{Differences, Heard};
+use tidewatch::alert::{Counts, Fingerprint, Incident, Post, Quarantined};
 use tidewatch::facts::{Facts, ServiceState, State};
 use tidewatch::http::{Control, ScrapeRequest, Scraper, TargetRequest, Told, Untold};
 use tidewatch::metrics::expose::Format;
 use tidewatch::store::{
-    Change, Condition, Delivery, Doubts, Ledger, OutboxFilter, OutboxRow, Receipt, Settlement, Store, StoreError,
+    Balance, Change, Condition, Delivery, Doubts, Handover, Ledger, OutboxFilter, OutboxRow, Receipt, Revised,
+    Settlement, Store, StoreError, Verdict,
 };
 use tokio::sync::{Notify, Semaphore};
 
@@ -50,7 +51,7 @@ impl Scraper for FakeScraper {
         Ok(())
     }
 
-    async fn target(&self, request: TargetRequest, _format: Format, out: &mut Vec<u8>) -> Result<Told, Option<Untold>> {
+    async fn target(&self, request: TargetRequest, _format: Format, out: &mut Vec<u8>) -> Result<Told, Untold> {
         out.extend_from_slice(format!("{request:?}").as_bytes());
         Ok(Told::Text)
     }
@@ -92,6 +93,10 @@ impl Control for FakeControl {
 
     fn intake(&self) -> Result<(), String> {
         Ok(())
+    }
+
+    fn late(&self) -> Duration {
+        Duration::from_mins(5)
     }
 
     async fn health(&self) -> Facts {
@@ -171,7 +176,7 @@ impl Store for FakeStore {
         Ok(Heard::default())
     }
 
-    async fn reconcile(&self, _: &str, _: Verdict, _: Arc<Policy>) -> Result<Receipt, StoreError> {
+    async fn reconcile(&self, _: &str, _: Differences, _: Arc<Policy>) -> Result<Receipt, StoreError> {
         self.works().map(|()| Receipt::default())
     }
 
@@ -207,6 +212,14 @@ impl Store for FakeStore {
         self.works()
     }
 
+    async fn hand_over(&self, _: Handover) -> Result<u64, StoreError> {
+        self.works().map(|()| 0)
+    }
+
+    async fn firing_since(&self, _: &str, _: Fingerprint) -> Result<Option<Timestamp>, StoreError> {
+        self.works().map(|()| None)
+    }
+
     async fn incident(&self, id: i64) -> Result<Option<Incident>, StoreError> {
         self.works()?;
         Ok(self.incidents.lock().unwrap().iter().find(|incident| incident.id == id).cloned())
@@ -240,6 +253,15 @@ impl Store for FakeStore {
 
     async fn discard(&self, id: i64, actor: &str, note: &str) -> Result<Change, StoreError> {
         self.change(id, actor, note)
+    }
+
+    async fn revise(&self, _: OutboxFilter, _: Verdict, _: &str, _: &str) -> Result<Revised, StoreError> {
+        self.works().map(|()| Revised::default())
+    }
+
+    async fn balance(&self, _: Duration) -> Result<Balance, StoreError> {
+        self.works()?;
+        Ok(Balance { ledger: self.ledger().await?, pending: 1, dead: 0, late: 0 })
     }
 
     async fn ledger(&self) -> Result<Ledger, StoreError> {

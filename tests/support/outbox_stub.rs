@@ -7,11 +7,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tidewatch::alert::policy::Policy;
-use tidewatch::alert::reconcile::{Heard, Verdict};
-use tidewatch::alert::{Incident, Post, Quarantined};
+use tidewatch::alert::reconcile::{Differences, Heard};
+use tidewatch::alert::{Fingerprint, Incident, Post, Quarantined};
 use tidewatch::clock::Clock;
 use tidewatch::store::{
-    Change, Condition, Delivery, Doubts, Ledger, OutboxFilter, OutboxRow, Receipt, Settlement, Store, StoreError,
+    Balance, Change, Condition, Delivery, Doubts, Handover, Ledger, OutboxFilter, OutboxRow, Receipt, Revised,
+    Settlement, Store, StoreError, Verdict,
 };
 use tokio::sync::Notify;
 
@@ -174,7 +175,7 @@ impl Store for OutboxStub {
         Err(StoreError::Busy)
     }
 
-    async fn reconcile(&self, _: &str, _: Verdict, _: Arc<Policy>) -> Result<Receipt, StoreError> {
+    async fn reconcile(&self, _: &str, _: Differences, _: Arc<Policy>) -> Result<Receipt, StoreError> {
         Err(StoreError::Busy)
     }
 
@@ -187,6 +188,12 @@ impl Store for OutboxStub {
     }
 
     async fn tick(&self, _: Arc<Policy>) -> Result<Option<Timestamp>, StoreError> {
+        Err(StoreError::Busy)
+    }
+    async fn hand_over(&self, _: Handover) -> Result<u64, StoreError> {
+        self.works().map(|()| 0)
+    }
+    async fn firing_since(&self, _: &str, _: Fingerprint) -> Result<Option<Timestamp>, StoreError> {
         Err(StoreError::Busy)
     }
     async fn incident(&self, _: i64) -> Result<Option<Incident>, StoreError> {
@@ -205,6 +212,12 @@ impl Store for OutboxStub {
         Err(StoreError::Busy)
     }
     async fn discard(&self, _: i64, _: &str, _: &str) -> Result<Change, StoreError> {
+        Err(StoreError::Busy)
+    }
+    async fn revise(&self, _: OutboxFilter, _: Verdict, _: &str, _: &str) -> Result<Revised, StoreError> {
+        Err(StoreError::Busy)
+    }
+    async fn balance(&self, _: Duration) -> Result<Balance, StoreError> {
         Err(StoreError::Busy)
     }
     async fn ledger(&self) -> Result<Ledger, StoreError> {

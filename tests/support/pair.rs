@@ -121,7 +121,7 @@ impl Pair {
 
     /// At least so many more looks at Alertmanager's list.
     pub(crate) async fn looks(&self, more: f64) {
-        let series = "tidewatch_reconcile_total{source=\"default\",result=\"ok\"}";
+        let series = "tidewatch_reconcile_total{result=\"ok\",source=\"default\"}";
         let now = self.metric(series).unwrap_or_default();
         self.reaches(series, now + more).await;
     }
@@ -157,7 +157,7 @@ impl Pair {
 
 /// The series of what was set right in one way.
 pub(crate) fn reconciled(result: &str) -> String {
-    format!("tidewatch_reconciled_alerts_total{{source=\"default\",result=\"{result}\"}}")
+    format!("tidewatch_reconciled_alerts_total{{result=\"{result}\",source=\"default\"}}")
 }
 
 fn token(folder: &Path) -> PathBuf {

@@ -1,5 +1,7 @@
 //! What is counted of deliveries.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec};
 
@@ -15,6 +17,10 @@ pub struct Meters {
     pub dwell: HistogramVec,
     /// `tidewatch_channel_circuit_open{channel}`.
     pub circuit: IntGaugeVec,
+    /// `tidewatch_notify_late_total{channel}`.
+    pub late: IntCounterVec,
+    /// `tidewatch_notify_handed_over_total{channel}`.
+    pub handed_over: IntCounterVec,
 }
 
 /// From a second to a day: what is above a minute is worth a question.
@@ -42,6 +48,16 @@ impl Meters {
                 "Whether a channel rests after failures in a row.",
                 &["channel"],
             ),
+            late: telemetry.counter(
+                "tidewatch_notify_late_total",
+                "Messages that were delivered later than `delivery.late` after they fell due.",
+                &["channel"],
+            ),
+            handed_over: telemetry.counter(
+                "tidewatch_notify_handed_over_total",
+                "Messages that another channel was given because this one does not deliver.",
+                &["channel"],
+            ),
         }
     }
 
@@ -51,6 +67,8 @@ impl Meters {
             self.attempts.with_label_values(&[channel, result]).inc_by(0);
         }
         self.dwell.with_label_values(&[channel]);
+        self.late.with_label_values(&[channel]).inc_by(0);
+        self.handed_over.with_label_values(&[channel]).inc_by(0);
     }
 
     pub(super) fn attempt(&self, channel: &str, how: &Settlement) {
@@ -63,8 +81,16 @@ impl Meters {
         self.attempts.with_label_values(&[channel, result]).inc();
     }
 
-    pub(super) fn dwelt(&self, channel: &str, since: Timestamp, now: Timestamp) {
-        self.dwell.with_label_values(&[channel]).observe(now.duration_since(since).as_secs_f64().max(0.0));
+    pub(super) fn dwelt(&self, channel: &str, since: Timestamp, now: Timestamp, late: Duration) {
+        let dwelt = now.duration_since(since).as_secs_f64().max(0.0);
+        self.dwell.with_label_values(&[channel]).observe(dwelt);
+        if dwelt > late.as_secs_f64() {
+            self.late.with_label_values(&[channel]).inc();
+        }
+    }
+
+    pub(super) fn handed(&self, channel: &str, messages: u64) {
+        self.handed_over.with_label_values(&[channel]).inc_by(messages);
     }
 
     pub(super) fn rests(&self, channel: &str, open: bool) {

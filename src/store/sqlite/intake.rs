@@ -5,7 +5,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::convert::{Nanos, time};
 use super::job::Tx;
-use crate::alert::Quarantined;
+use crate::alert::{Fingerprint, Quarantined};
+use crate::store::StoreError;
 
 /// The quarantine holds so many pieces, and so many bytes: the newest.
 const MOST_PIECES: usize = 1_000;
@@ -28,6 +29,9 @@ const WATCHDOG: &str = "INSERT INTO watchdog (source, heard_at) VALUES (?1, ?2) 
      ON CONFLICT (source) DO UPDATE SET heard_at = excluded.heard_at";
 
 const WATCHDOGS: &str = "SELECT name, heard_at FROM watchdog JOIN source ON source.id = watchdog.source ORDER BY name";
+
+const FIRING: &str = "SELECT starts_at FROM episode WHERE source = (SELECT id FROM source WHERE name = ?1) \
+     AND fingerprint = ?2 AND ends_at IS NULL AND held_until IS NULL";
 
 /// The number of a source, which is made where it is new. Their names are bounded by whoever tells them.
 pub(super) fn source(db: &Connection, name: &str) -> rusqlite::Result<i64> {
@@ -56,4 +60,11 @@ pub(super) fn watchdog(tx: &Tx<'_>, source: i64) -> rusqlite::Result<()> {
 pub(super) fn watchdogs(db: &Connection) -> rusqlite::Result<Vec<(String, Timestamp)>> {
     let heard = |row: &Row<'_>| Ok((row.get("name")?, time(row, "heard_at")?));
     db.prepare_cached(WATCHDOGS)?.query_map([], heard)?.collect()
+}
+
+/// Since when an alert fires.
+pub(super) fn firing_since(db: &Connection, source: &str, alert: Fingerprint) -> Result<Option<Timestamp>, StoreError> {
+    let key = params![source, alert.0.cast_signed()];
+    let since: Option<Nanos> = db.prepare_cached(FIRING)?.query_row(key, |row| row.get(0)).optional()?;
+    Ok(since.map(|at| at.0))
 }

@@ -1,12 +1,15 @@
 //! The ledger's one row. It changes in the transaction of what it counts, and the file refuses a row whose equations
 //! do not hold.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 
 use super::convert::Nanos;
+use super::job::Tx;
 use crate::alert::Counts;
-use crate::store::{Ledger, RowState};
+use crate::store::{Balance, Ledger, RowState};
 
 const ALERTS: &str = "UPDATE ledger SET received = received + ?1, opened = opened + ?2, repeated = repeated + ?3, \
      closed = closed + ?4, stale = stale + ?5, held = held + ?6, quarantined = quarantined + ?7, \
@@ -22,6 +25,11 @@ const READ: &str = "SELECT * FROM ledger";
 const SET_ALIVE: &str = "UPDATE ledger SET alive_at = ?1";
 
 const ALIVE: &str = "SELECT alive_at FROM ledger";
+
+const PENDING: &str = "SELECT count(*), count(CASE WHEN waiting_since < ?1 THEN 1 END) FROM outbox \
+     WHERE state = 'pending'";
+
+const DEAD: &str = "SELECT count(*) FROM outbox INDEXED BY outbox_dead WHERE state = 'dead'";
 
 const COLUMNS: [RowState; 6] = [
     RowState::Pending,
@@ -87,4 +95,14 @@ pub(super) fn read(db: &Connection) -> rusqlite::Result<Ledger> {
         })
     };
     db.prepare_cached(READ)?.query_row(params![], ledger)
+}
+
+/// The ledger, and the rows that wait or are dead: those are counted anew, over their indexes.
+pub(super) fn balance(tx: &Tx<'_>, late: Duration) -> rusqlite::Result<Balance> {
+    let before = Nanos(tx.now.saturating_sub(late).unwrap_or(Timestamp::MIN));
+    let count = |row: &Row<'_>, place| row.get::<_, i64>(place).map(i64::cast_unsigned);
+    let (pending, late) =
+        tx.db.prepare_cached(PENDING)?.query_row([before], |row| Ok((count(row, 0)?, count(row, 1)?)))?;
+    let dead = tx.db.prepare_cached(DEAD)?.query_row([], |row| count(row, 0))?;
+    Ok(Balance { ledger: read(tx.db)?, pending, dead, late })
 }

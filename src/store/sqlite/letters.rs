@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use super::convert::{Nanos, Word, kind, state, time, time_or_none};
 use super::job::Tx;
 use super::ledger;
-use crate::store::{Change, OutboxFilter, OutboxRow, Queue, RowState, StoreError};
+use crate::store::{Change, OutboxFilter, OutboxRow, Queue, Revised, RowState, StoreError, Subject, Verdict};
 
 /// A list's length when none is asked for, and at most.
 const USUAL: usize = 100;
@@ -21,6 +21,13 @@ const REPLAY: &str = "UPDATE outbox SET state = 'pending', due_at = ?2, waiting_
 const DISCARD: &str = "UPDATE outbox SET state = 'discarded', settled_at = ?2, lease_until = NULL, note = ?3 \
      WHERE id = ?1";
 
+const NEWER: &str = "SELECT newer.id FROM outbox AS newer, outbox AS dead WHERE dead.id = ?1 \
+     AND newer.subject = dead.subject AND newer.channel = dead.channel AND newer.sequence > dead.sequence \
+     AND newer.state = 'delivered' ORDER BY newer.sequence DESC LIMIT 1";
+
+const SKIP: &str =
+    "UPDATE outbox SET state = 'superseded', superseded_by = ?2, settled_at = ?3, note = ?4 WHERE id = ?1";
+
 const STATE: &str = "SELECT state FROM outbox WHERE id = ?1";
 
 const AUDIT: &str = "INSERT INTO audit (at, actor, actor_kind, action, subject, note) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
@@ -31,7 +38,15 @@ const QUEUES: &str = "SELECT channel, sum(state = 'pending') AS pending, sum(sta
 
 /// Rows, newest first.
 pub(super) fn list(db: &Connection, filter: &OutboxFilter) -> Result<Vec<OutboxRow>, StoreError> {
-    let mut sql = format!("{ROW} WHERE 1");
+    let (found, values) = found(filter)?;
+    let mut rows = db.prepare_cached(&format!("{ROW} WHERE {found} ORDER BY id DESC LIMIT ?"))?;
+    let rows = rows.query_map(params_from_iter(values), read)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The condition of a filter, and its values with the limit as the last.
+fn found(filter: &OutboxFilter) -> Result<(String, Vec<Value>), StoreError> {
+    let mut sql = "1".to_owned();
     let mut values = Vec::new();
     if let Some(state) = filter.state {
         sql.push_str(" AND state = ?");
@@ -41,11 +56,12 @@ pub(super) fn list(db: &Connection, filter: &OutboxFilter) -> Result<Vec<OutboxR
         sql.push_str(" AND channel = ?");
         values.push(Value::Text(channel.clone()));
     }
-    sql.push_str(" ORDER BY id DESC LIMIT ?");
+    if let Some(incident) = filter.incident {
+        sql.push_str(" AND subject = ?");
+        values.push(Value::Text(Subject::Incident(incident).to_string()));
+    }
     values.push(Value::Integer(filter.limit.unwrap_or(USUAL).min(LONGEST).cast_signed() as i64));
-    let mut rows = db.prepare_cached(&sql)?;
-    let rows = rows.query_map(params_from_iter(values), read)?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    Ok((sql, values))
 }
 
 /// One row.
@@ -97,6 +113,40 @@ pub(super) fn discard(tx: &Tx<'_>, id: i64, actor: &str, note: &str) -> Result<C
         }
         Some(_) => Ok(Change::Nothing),
     }
+}
+
+/// The verdict for all dead rows of a filter, oldest first. One whose story has gone on since is not sent again.
+pub(super) fn revise(
+    tx: &Tx<'_>,
+    filter: &OutboxFilter,
+    verdict: Verdict,
+    actor: &str,
+    note: &str,
+) -> Result<Revised, StoreError> {
+    let filter = OutboxFilter { state: Some(RowState::Dead), ..filter.clone() };
+    let (found, values) = found(&filter)?;
+    let mut ids = tx.db.prepare_cached(&format!("SELECT id FROM outbox WHERE {found} ORDER BY id LIMIT ?"))?;
+    let ids: Vec<i64> = ids.query_map(params_from_iter(values), |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    let mut revised = Revised::default();
+    for id in ids {
+        if verdict == Verdict::Discard {
+            discard(tx, id, actor, note)?;
+            revised.done.push(id);
+            continue;
+        }
+        let newer: Option<i64> = tx.db.prepare_cached(NEWER)?.query_row([id], |row| row.get(0)).optional()?;
+        if let Some(newer) = newer {
+            let why = format!("skipped: {newer}, which is newer, was delivered");
+            tx.db.prepare_cached(SKIP)?.execute(params![id, newer, Nanos(tx.now), why])?;
+            ledger::moved(tx.db, RowState::Dead, RowState::Superseded, 1)?;
+            audit(tx, actor, "skip", id, note)?;
+            revised.skipped.push(id);
+        } else {
+            replay(tx, id, actor, note)?;
+            revised.done.push(id);
+        }
+    }
+    Ok(revised)
 }
 
 fn current(db: &Connection, id: i64) -> rusqlite::Result<Option<RowState>> {

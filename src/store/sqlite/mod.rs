@@ -1,5 +1,5 @@
-//! The store on SQLite: one file, one thread that writes, some that read. Each table's SQL stands beside the functions
-//! that use it.
+//! The store on SQLite: one file, one connection that writes, some that read. Each table's SQL stands beside the
+//! functions that use it.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -11,18 +11,20 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
 use super::{
-    Change, Condition, Delivery, Doubts, Ledger, OutboxFilter, OutboxRow, Receipt, Settlement, Store, StoreError,
-    Subject,
+    Balance, Change, Condition, Delivery, Doubts, Handover, Ledger, OutboxFilter, OutboxRow, Receipt, Revised,
+    Settlement, Store, StoreError, Subject, Verdict,
 };
 use crate::alert::policy::Policy;
-use crate::alert::reconcile::{Heard, Verdict};
-use crate::alert::{Counts, Incident, Kind, Post, Quarantined};
+use crate::alert::reconcile::{Differences, Heard};
+use crate::alert::{Counts, Fingerprint, Incident, Kind, Post, Quarantined};
 use crate::clock::{Clock, later};
 use crate::task::Tasks;
 use crate::telemetry::Telemetry;
 
 use checkpoint::Pressure;
 use job::{Call, Job, Tx};
+use log::Log;
+use outcome::After;
 use writer::{Operation, Uncounted, Writer};
 
 mod accept;
@@ -30,13 +32,16 @@ mod apply;
 mod checkpoint;
 pub(super) mod connect;
 mod convert;
+mod handover;
 mod incidents;
 mod intake;
 mod job;
 mod ledger;
 mod letters;
+mod log;
 pub(super) mod migrate;
 mod outbox;
+mod outcome;
 mod reader;
 mod reconcile;
 mod retention;
@@ -48,6 +53,10 @@ const QUEUE: usize = 1_024;
 
 /// Commits take a tenth of a millisecond on a good disk, and seconds on a sick one.
 const COMMIT_BUCKETS: [f64; 12] = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 2.0, 5.0];
+
+fn no_thread(error: std::io::Error) -> StoreError {
+    StoreError::Unavailable(format!("no thread: {error}"))
+}
 
 /// The store in one file of a folder.
 pub struct SqliteStore {
@@ -85,31 +94,21 @@ impl SqliteStore {
         let seconds = telemetry.histogram("tidewatch_commit_seconds", help, &[], &COMMIT_BUCKETS);
         let seconds = seconds.with_label_values::<&str>(&[]);
         let (writer, queue) = sync_channel(QUEUE);
-        let (committed, commits) = sync_channel(1);
-        let (bell, pressure) = (Arc::new(Notify::new()), Arc::new(Pressure::default()));
+        let (checkpoint, commits) = sync_channel(1);
+        let (bell, pressure, log) = <(Arc<Notify>, Arc<Pressure>, Arc<Log>)>::default();
         let checkpoints = checkpoint::work(&file, commits, Arc::clone(&pressure))?;
         let readers = reader::start(&file, &clock, tasks)?;
         let (alive, ended) = watch::channel(());
-        let work = Writer {
-            file: file.clone(),
-            db,
-            clock: clock.clone(),
-            queue,
-            bell: Arc::clone(&bell),
-            seconds,
-            committed,
-            pressure,
-            uncounted: Uncounted::default(),
-            failing: false,
-        };
-        let no_thread = |error: std::io::Error| StoreError::Unavailable(format!("no thread: {error}"));
-        // It ends after the writer, whose signals it takes.
+        let after = Arc::new(After::new(Arc::clone(&bell), seconds, checkpoint));
+        let uncounted = Uncounted::default();
+        let turns = Writer { file: file.clone(), db, clock: clock.clone(), queue, pressure, log, after, uncounted };
+        // It ends after the writers, whose signals it takes.
         let checkpoints = move || {
             checkpoints();
             drop(alive);
         };
         drop(tasks.thread("store-checkpoint", checkpoints).map_err(no_thread)?);
-        drop(tasks.thread("store-writer", move || work.run()).map_err(no_thread)?);
+        writer::start(turns, tasks)?;
         let (tasks, writer) = (tasks.clone(), Mutex::new(Some(writer)));
         let next_look = Mutex::new(Timestamp::MIN);
         let doubts = Arc::default();
@@ -176,9 +175,7 @@ impl SqliteStore {
 
     fn bytes(&self) -> u64 {
         let size = |file: &Path| std::fs::metadata(file).map_or(0, |file| file.len());
-        let mut log = self.file.clone().into_os_string();
-        log.push("-wal");
-        size(&self.file) + size(Path::new(&log))
+        size(&self.file) + size(&log::path(&self.file))
     }
 }
 
@@ -204,9 +201,14 @@ impl Store for SqliteStore {
         self.read(move |tx| Ok(reconcile::heard(tx.db, &source)?)).await
     }
 
-    async fn reconcile(&self, source: &str, verdict: Verdict, policy: Arc<Policy>) -> Result<Receipt, StoreError> {
+    async fn reconcile(
+        &self,
+        source: &str,
+        differences: Differences,
+        policy: Arc<Policy>,
+    ) -> Result<Receipt, StoreError> {
         let mut counts = Counts::default();
-        for part in verdict.parts(accept::CHUNK) {
+        for part in differences.parts(accept::CHUNK) {
             let (size, source, policy) = (part.len(), source.to_owned(), Arc::clone(&policy));
             counts += self.write(size, move |tx| reconcile::settle(tx, &source, &part, &policy)).await?;
         }
@@ -297,6 +299,15 @@ impl Store for SqliteStore {
         .await
     }
 
+    async fn hand_over(&self, handover: Handover) -> Result<u64, StoreError> {
+        self.write(1, move |tx| handover::hand_over(tx, &handover)).await
+    }
+
+    async fn firing_since(&self, source: &str, alert: Fingerprint) -> Result<Option<Timestamp>, StoreError> {
+        let source = source.to_owned();
+        self.read(move |tx| intake::firing_since(tx.db, &source, alert)).await
+    }
+
     async fn incident(&self, id: i64) -> Result<Option<Incident>, StoreError> {
         self.read(move |tx| incidents::one(tx.db, id)).await
     }
@@ -323,6 +334,21 @@ impl Store for SqliteStore {
         self.write(1, move |tx| letters::discard(tx, id, &actor, &note)).await
     }
 
+    async fn revise(
+        &self,
+        filter: OutboxFilter,
+        verdict: Verdict,
+        actor: &str,
+        note: &str,
+    ) -> Result<Revised, StoreError> {
+        let (actor, note) = (actor.to_owned(), note.to_owned());
+        self.write(1, move |tx| letters::revise(tx, &filter, verdict, &actor, &note)).await
+    }
+
+    async fn balance(&self, late: Duration) -> Result<Balance, StoreError> {
+        self.read(move |tx| Ok(ledger::balance(tx, late)?)).await
+    }
+
     async fn ledger(&self) -> Result<Ledger, StoreError> {
         let counted = |tx: &Tx<'_>| {
             tx.count_now();
@@ -345,7 +371,7 @@ impl Store for SqliteStore {
         let (from, to) = (self.file.clone(), file.to_owned());
         // A thread of its own: it takes as long as the file is big.
         let copying = self.tasks.thread("store-backup", move || migrate::backup(&connect::reader(&from)?, &to));
-        let copied = copying.map_err(|error| StoreError::Unavailable(format!("no thread: {error}")))?.await;
+        let copied = copying.map_err(no_thread)?.await;
         copied.unwrap_or_else(|panic| Err(StoreError::Unavailable(panic.to_string())))
     }
 

@@ -9,7 +9,7 @@ use super::job::Tx;
 use super::view::View;
 use crate::alert::decide;
 use crate::alert::policy::Policy;
-use crate::alert::reconcile::{Heard, Open, Verdict};
+use crate::alert::reconcile::{Differences, Heard, Open};
 use crate::alert::{Counts, Fingerprint};
 use crate::store::StoreError;
 
@@ -37,10 +37,15 @@ pub(super) fn heard(db: &Connection, source: &str) -> rusqlite::Result<Heard> {
 }
 
 /// Decides and keeps what a comparison says.
-pub(super) fn settle(tx: &Tx<'_>, source: &str, verdict: &Verdict, policy: &Policy) -> Result<Counts, StoreError> {
+pub(super) fn settle(
+    tx: &Tx<'_>,
+    source: &str,
+    differences: &Differences,
+    policy: &Policy,
+) -> Result<Counts, StoreError> {
     let id = intake::source(tx.db, source)?;
     let mut view = View { db: tx.db, source: id, now: tx.now };
-    let changes = decide::settle(&mut view, source, verdict, policy, tx.now)?;
+    let changes = decide::settle(&mut view, source, differences, policy, tx.now)?;
     apply(tx, id, None, &changes)?;
     tx.count(changes.counts);
     Ok(changes.counts)

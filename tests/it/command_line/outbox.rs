@@ -31,7 +31,7 @@ fn dead(server: &Program) -> Vec<i64> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn dead_letters_are_shown_sent_again_once_or_given_up() {
+async fn r28_dlq_replay() {
     let folder = tempfile::tempdir().unwrap();
     let status = Arc::new(AtomicU16::new(404));
     let (server, stub) = server(folder.path(), &status).await;
@@ -73,6 +73,63 @@ async fn dead_letters_are_shown_sent_again_once_or_given_up() {
     }
     let wrong = server.command(&["outbox", "list", "--state", "lost"]);
     assert!(wrong.code == Some(1) && wrong.err.contains("superseded"), "{wrong:?}");
+    server.stop().await;
+}
+
+/// Several at once: by channel and incident, at most so many, oldest first, and a second time does nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r28_many_dead_letters_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let status = Arc::new(AtomicU16::new(404));
+    let (server, stub) = server(folder.path(), &status).await;
+    let tell = async |name: &str, ends: Option<&str>| {
+        let body = post(&[alert(&[("alertname", name)], "2026-11-21T02:00:00Z", ends)]);
+        assert_eq!(server.ask("POST", "/webhook/alerts", &body).await.status, 200);
+    };
+    for name in ["First", "Second", "Third", "Over"] {
+        tell(name, None).await;
+    }
+    eventually("four dead rows", SOON, async || (dead(&server).len() == 4).then_some(())).await;
+    status.store(200, Ordering::Relaxed);
+    // Its end arrives, so its beginning is no news any more.
+    tell("Over", Some("2026-11-21T02:10:00Z")).await;
+    eventually("the end", SOON, async || (stub.asked().len() == 5).then_some(())).await;
+    let all = dead(&server).into_iter().rev().map(|id| id.to_string()).collect::<Vec<_>>();
+    let [first, second, third, over] = &all[..] else { panic!("{all:?}") };
+
+    let listed = server.command(&["outbox", "list", "--dead", "--incident", "2"]);
+    assert_eq!(good(&listed).lines().count(), 2, "a head and one row: {}", listed.out);
+    let one = server.command(&["outbox", "replay", "--all", "--channel", "ops", "--limit", "1", "--note", "mended"]);
+    assert_eq!(good(&one), format!("{first}: will be sent again\n"));
+    let elsewhere = server.command(&["outbox", "replay", "--all", "--channel", "console"]);
+    assert_eq!(good(&elsewhere), "nothing to do: there is no such dead message\n");
+    let given_up = server.command(&["outbox", "discard", "--all", "--incident", "2"]);
+    assert_eq!(good(&given_up), format!("{second}: given up\n"));
+    let rest = server.command(&["outbox", "replay", "--all"]);
+    let expected = format!("{third}: will be sent again\n{over}: skipped: a newer message about it has arrived\n");
+    assert_eq!(good(&rest), expected);
+    let again = server.command(&["outbox", "replay", "--all"]);
+    assert_eq!(good(&again), "nothing to do: there is no such dead message\n");
+    eventually("both arrive", SOON, async || (stub.asked().len() == 7).then_some(())).await;
+    let shown: Value = serde_json::from_str(good(&server.command(&["outbox", "show", over]))).unwrap();
+    assert_eq!(shown["state"], "superseded");
+    assert!(shown["note"].as_str().unwrap().starts_with("skipped: "), "{shown}");
+
+    let ledger = server.command(&["ledger"]);
+    for part in ["alerts received", "  discarded", "late: 0 wait for more than 300 s", "it balances\n"] {
+        assert!(good(&ledger).contains(part), "{part}: {}", ledger.out);
+    }
+    let read: Value = serde_json::from_str(good(&server.command(&["ledger", "--json"]))).unwrap();
+    assert_eq!((&read["dead"], &read["discarded"], &read["balanced"]), (&0.into(), &1.into(), &true.into()), "{read}");
+    assert_eq!(server.sample("tidewatch_ledger_balanced").await, Some(1.0));
+    assert_eq!(server.sample("tidewatch_ledger_messages{state=\"discarded\"}").await, Some(1.0));
+    let received = server.sample("tidewatch_ledger_alerts_received_total").await;
+    assert_eq!(received, read["alerts"]["received"].as_f64());
+    for wrong in
+        [vec!["outbox", "replay"], vec!["outbox", "replay", "1", "--all"], vec!["outbox", "replay", "--limit", "1"]]
+    {
+        assert_eq!(server.command(&wrong).code, Some(2), "{wrong:?}");
+    }
     server.stop().await;
 }
 

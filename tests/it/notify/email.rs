@@ -169,7 +169,7 @@ async fn a_server_that_repeats_the_password_does_not_bring_it_into_the_log() {
 
 /// CR and LF in whatever becomes a header: the server sees our headers and no others.
 #[tokio::test]
-async fn hostile_text_adds_no_header() {
+async fn r18_header_injection() {
     let folder = tempfile::tempdir().unwrap();
     let (server, section) = through("starttls", folder.path()).await;
     let channel = channel(&section, &deps("02:49"));

@@ -12,7 +12,7 @@ use crate::support::http_stub::Reply;
 use crate::support::slack_stub::SlackStub;
 
 #[tokio::test]
-async fn slacks_words_decide() {
+async fn r5_ok_false() {
     let never = [
         "invalid_auth",
         "account_inactive",
@@ -43,13 +43,29 @@ async fn slacks_words_decide() {
     }
     assert!(slack.shown().is_empty());
     let hook = super::channel(&format!("[slack.ops]\n{}", slack.webhook()), &deps("02:49"));
-    for (status, word) in
-        [(400, "invalid_payload"), (403, "action_prohibited"), (404, "no_service"), (410, "channel_is_archived")]
-    {
+    for (status, word) in [
+        (400, "invalid_payload"),
+        (400, "no_text"),
+        (400, "user_not_found"),
+        (400, "too_many_attachments"),
+        (403, "action_prohibited"),
+        (403, "invalid_token"),
+        (403, "posting_to_general_channel_denied"),
+        (404, "channel_not_found"),
+        (404, "no_service"),
+        (404, "no_active_hooks"),
+        (410, "channel_is_archived"),
+    ] {
         slack.fault("canaryhook", Reply::status(status, word));
         let error = hook.notifier.send(&opened()).await.unwrap_err();
         assert_eq!((error.retry, error.what.contains(word)), (Retry::Never, true), "{error}");
     }
+    let limited = r#"{"retry_after":1,"ok":false,"error":"rate_limited"}"#;
+    slack.fault("canaryhook", Reply::status(429, limited).with("retry-after", "7"));
+    assert_eq!(hook.notifier.send(&opened()).await.unwrap_err().retry, Retry::After(Duration::from_secs(7)));
+    let limited = r#"{"ok":false,"error":"ratelimited"}"#;
+    slack.fault("chat.postMessage", Reply::status(200, limited).with("retry-after", "9"));
+    assert_eq!(channel.notifier.send(&opened()).await.unwrap_err().retry, Retry::After(Duration::from_secs(9)));
     slack.fault("canaryhook", Reply::status(500, "rollup_error"));
     assert_eq!(hook.notifier.send(&opened()).await.unwrap_err().retry, Retry::Later);
     slack.fault("canaryhook", Reply::status(200, "<html>log in to the proxy</html>"));

@@ -45,10 +45,10 @@ async fn a_newer_schema_is_refused_and_not_touched() {
     bench.accept(vec![firing(1, 90)]).await;
     bench.restart().await;
     bench.store.close().await;
-    Connection::open(file(bench.path())).unwrap().pragma_update(None, "user_version", 3).unwrap();
+    Connection::open(file(bench.path())).unwrap().pragma_update(None, "user_version", 4).unwrap();
     let before = std::fs::read(file(bench.path())).unwrap();
     let error = refused(bench.path());
-    assert!(matches!(error, StoreError::Newer { found: 3, known: 2, .. }), "{error}");
+    assert!(matches!(error, StoreError::Newer { found: 4, known: 3, .. }), "{error}");
     assert!(error.to_string().contains("written by a newer version"), "{error}");
     assert!(before == std::fs::read(file(bench.path())).unwrap());
 }

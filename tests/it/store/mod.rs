@@ -106,7 +106,7 @@ impl Bench {
             (RowState::Suppressed, suppressed),
         ];
         for (state, count) in states {
-            let filter = OutboxFilter { state: Some(state), channel: None, limit: Some(1_000) };
+            let filter = OutboxFilter { state: Some(state), limit: Some(1_000), ..OutboxFilter::default() };
             assert_eq!(self.store.outbox(filter).await.unwrap().len() as u64, count, "{state:?}");
         }
         ledger

@@ -151,7 +151,7 @@ async fn dead_messages_stay_and_are_replayed_once() {
     assert!(bench.claim("slack").await.is_empty());
     let queues = bench.store.condition().await.unwrap().queues;
     assert_eq!((queues[0].pending, queues[0].dead, queues[0].oldest), (0, 1, None));
-    let filter = OutboxFilter { state: Some(RowState::Dead), channel: Some("slack".into()), limit: None };
+    let filter = OutboxFilter { state: Some(RowState::Dead), channel: Some("slack".into()), ..OutboxFilter::default() };
     let rows = bench.store.outbox(filter).await.unwrap();
     assert_eq!((rows.len(), rows[0].error.as_deref()), (1, Some("no such channel")));
 

@@ -2,26 +2,26 @@
 
 use std::sync::Arc;
 
-use tidewatch::alert::reconcile::{Gone, Verdict};
+use tidewatch::alert::reconcile::{Differences, Gone};
 use tidewatch::alert::{Counts, Fingerprint, Kind};
 
 use super::Bench;
 use crate::support::alerts::{at, firing, post, resolved};
 
 impl Bench {
-    async fn reconcile(&self, verdict: Verdict) -> Counts {
-        self.store.reconcile("default", verdict, Arc::clone(&self.policy)).await.unwrap().counts
+    async fn reconcile(&self, differences: Differences) -> Counts {
+        self.store.reconcile("default", differences, Arc::clone(&self.policy)).await.unwrap().counts
     }
 }
 
-fn gone(number: u64, ends: i64) -> Verdict {
-    Verdict { gone: vec![Gone { fingerprint: Fingerprint(number), ends_at: at(ends) }], ..Verdict::default() }
+fn gone(number: u64, ends: i64) -> Differences {
+    Differences { gone: vec![Gone { fingerprint: Fingerprint(number), ends_at: at(ends) }], ..Differences::default() }
 }
 
 #[tokio::test]
 async fn what_is_found_opens_like_a_post_and_a_post_of_it_is_a_repeat() {
     let bench = Bench::new(&["ops"]);
-    let found = Verdict { found: vec![firing(1, 50), firing(2, 60)], ..Verdict::default() };
+    let found = Differences { found: vec![firing(1, 50), firing(2, 60)], ..Differences::default() };
     let counts = bench.reconcile(found.clone()).await;
     assert_eq!((counts.received, counts.opened), (2, 2));
     assert_eq!(bench.told("ops").await, Some(Kind::Opened));
@@ -64,12 +64,12 @@ async fn what_is_held_is_decided_before_its_time() {
     let heard = bench.store.heard("default").await.unwrap();
     assert_eq!(heard.open.iter().filter(|open| open.held).count(), 2);
     assert!(heard.receivers.contains("tidewatch"));
-    let verdict = Verdict { fires: vec![firing(1, 50)], stale: vec![Fingerprint(2)], ..Verdict::default() };
-    bench.reconcile(verdict.clone()).await;
+    let differences = Differences { fires: vec![firing(1, 50)], stale: vec![Fingerprint(2)], ..Differences::default() };
+    bench.reconcile(differences.clone()).await;
     let heard = bench.store.heard("default").await.unwrap().open;
     assert_eq!(heard.iter().map(|open| (open.fingerprint.0, open.held)).collect::<Vec<_>>(), [(1, false)]);
     assert_eq!(bench.tick().await, None, "no timer is left");
-    bench.reconcile(verdict).await;
+    bench.reconcile(differences).await;
     assert_eq!(bench.store.heard("default").await.unwrap().open, heard, "a second time is nothing");
     bench.ledger().await;
 }
