@@ -4,11 +4,14 @@
 use std::any::Any;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use prometheus::IntCounterVec;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
@@ -64,6 +67,16 @@ impl Tasks {
             drop(done.send(outcome));
         });
         async move { result.await.unwrap_or_else(|_| Err(Panicked { task: name, what: "cut off".into() })) }
+    }
+
+    /// Runs `task` where this is awaited, without a task of its own; but to its end in any case: if what waits for it is
+    /// dropped, the rest becomes a task.
+    pub fn to_its_end<F>(&self, name: &'static str, task: F) -> ToItsEnd<F>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        ToItsEnd { tasks: self.clone(), name, task: Some(Box::pin(task)) }
     }
 
     /// Runs what `make` makes until it returns or the program ends; a panic is followed by a new one after a pause
@@ -142,6 +155,48 @@ impl Tasks {
     }
 }
 
+/// See [`Tasks::to_its_end`].
+pub struct ToItsEnd<F>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    tasks: Tasks,
+    name: &'static str,
+    task: Option<Pin<Box<F>>>,
+}
+
+impl<F> Future for ToItsEnd<F>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        // Out of its place while it works: what panics is not gone on with.
+        let Some(mut task) = self.task.take() else { return Poll::Pending };
+        let polled = task.as_mut().poll(cx);
+        if polled.is_pending() {
+            self.task = Some(task);
+        }
+        polled
+    }
+}
+
+impl<F> Drop for ToItsEnd<F>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    fn drop(&mut self) {
+        // Without a runtime the program is at its end.
+        if let (Some(task), Ok(_runtime)) = (self.task.take(), Handle::try_current()) {
+            drop(self.tasks.spawn(self.name, task));
+        }
+    }
+}
+
 impl Inner {
     fn report(&self, task: &'static str, panic: &dyn Any) -> Panicked {
         let what = words(panic).to_owned();
@@ -182,6 +237,19 @@ mod tests {
         let (done, finished) = oneshot::channel();
         drop(tasks.spawn("alone", async move { done.send(3) }));
         assert_eq!(finished.await, Ok(3));
+    }
+
+    #[tokio::test]
+    async fn what_runs_to_its_end_does_so_without_who_waited() {
+        let tasks = tasks();
+        assert_eq!(tasks.to_its_end("here", async { 3 }).await, 3);
+        let (go, wait) = oneshot::channel();
+        let (done, finished) = oneshot::channel();
+        let mut left = Box::pin(tasks.to_its_end("left", async move { done.send(wait.await.unwrap()) }));
+        assert!(futures_util::poll!(left.as_mut()).is_pending());
+        drop(left);
+        go.send(4).unwrap();
+        assert_eq!(finished.await, Ok(4));
     }
 
     #[tokio::test(start_paused = true)]

@@ -20,6 +20,7 @@ use crate::http::webhook::Gate;
 use crate::http::{self, Api, Control, Front, Listener, Scraper};
 use crate::metrics::expose::Format;
 use crate::metrics::{Batch, expose};
+use crate::net::serve::{self, Acceptor};
 use crate::notify::deliver;
 use crate::store::heartbeats::Journal;
 use crate::store::{self, Lock, SqliteStore, Store};
@@ -39,7 +40,7 @@ mod writes;
 
 use generation::{Generation, Parts};
 use readiness::Readiness;
-use settings::{Flags, Validated};
+use settings::{Door, Flags, Validated};
 use shared::Shared;
 
 /// What a start needs beside the configuration.
@@ -84,7 +85,7 @@ impl App {
 
         let data_dir = validated.settings.data_dir.clone();
         let lock = store::lock(&data_dir)?;
-        let listeners = bind(&validated.addresses).await?;
+        let listeners = bind(&validated.doors).await?;
         let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
         let store: Option<Arc<dyn Store>> = if validated.settings.role.receives() {
             Some(Arc::new(SqliteStore::open(&data_dir, clock.clone(), &tasks, &telemetry)?))
@@ -95,7 +96,8 @@ impl App {
         let journal = Journal::open(&data_dir, Arc::clone(&agents), &clock, &tasks, &telemetry)?;
         drop(storing);
 
-        let front = Arc::new(Front::new(validated.access(), Work::default(), validated.zone.clone(), &telemetry));
+        let front =
+            Arc::new(Front::new(validated.access(), Work::default(), validated.zone.clone(), &tasks, &telemetry));
         let parts = Parts {
             clock: clock.clone(),
             tasks: tasks.clone(),
@@ -106,7 +108,8 @@ impl App {
             meters: deliver::Meters::new(&telemetry),
             gates: deliver::Gates::default(),
         };
-        let bound: Vec<Vec<String>> = validated.addresses.iter().map(|(_, collectors)| collectors.clone()).collect();
+        let doors = validated.doors.clone();
+        let meters = serve::Meters::new(&telemetry);
         let generation = Generation::build(validated, &parts)?;
         generation.start(&parts);
         let shared = Arc::new(Shared::new(parts, Arc::clone(&front), readiness, flags, log_level, generation));
@@ -126,14 +129,19 @@ impl App {
         };
         let api = Arc::new(api);
         let server = Arc::new(Server::new(Limits::default(), tasks.clone(), &telemetry));
-        for (listener, collectors) in listeners.into_iter().zip(bound) {
+        for (listener, Door { address, collectors, tls }) in listeners.into_iter().zip(doors) {
             let router = http::router(Arc::clone(&api), &front, Listener { collectors });
             let server = Arc::clone(&server);
-            drop(tasks.spawn("listener", async move { server.run(listener, router).await }));
+            let open = |tls| Acceptor::open(tls, address.to_string(), meters.clone()).map(Arc::new);
+            let tls = tls.map(open).transpose()?;
+            if let Some(tls) = &tls {
+                tls.watch(&tasks);
+            }
+            drop(tasks.spawn("listener", async move { server.run(listener, tls, router).await }));
         }
         let control = ControlSocket::bind(&data_dir).await?;
         let router = http::router(api, &front, Listener::default());
-        drop(tasks.spawn("control", async move { server.run(control, router).await }));
+        drop(tasks.spawn("control", async move { server.run(control, None, router).await }));
         tick(&shared);
         writes::watch(&shared);
         watchdog::watch(&shared);
@@ -206,9 +214,9 @@ impl App {
     }
 }
 
-async fn bind(addresses: &[(SocketAddr, Vec<String>)]) -> anyhow::Result<Vec<TcpListener>> {
+async fn bind(doors: &[Door]) -> anyhow::Result<Vec<TcpListener>> {
     let mut listeners = Vec::new();
-    for (address, _) in addresses {
+    for Door { address, .. } in doors {
         let listener = TcpListener::bind(address).await.with_context(|| {
             format!(
                 "cannot listen on {address} (another tidewatch? `--listen` takes another address, port 0 any free one)"

@@ -38,16 +38,20 @@ fn write(
         Role::Receiver => "receiver",
     };
     writeln!(text, "tidewatch {} is ready ({role}), data in {}", env!("CARGO_PKG_VERSION"), data_dir.display())?;
-    let Some(main) = addresses.first().map(|address| reachable(*address)) else { return Ok(()) };
+    let mut doors = addresses.iter().zip(&validated.doors).map(|(address, door)| {
+        let scheme = if door.tls.is_some() { "https" } else { "http" };
+        (format!("{scheme}://{}", reachable(*address)), door)
+    });
+    let Some((main, _)) = doors.next() else { return Ok(()) };
     writeln!(text, "\nserved")?;
-    writeln!(text, "  http://{main}/metrics           for Prometheus")?;
+    writeln!(text, "  {main}/metrics           for Prometheus")?;
     if settings.role.receives() {
-        writeln!(text, "  http://{main}/webhook/alerts    for Alertmanager")?;
+        writeln!(text, "  {main}/webhook/alerts    for Alertmanager")?;
     }
-    writeln!(text, "  http://{main}/                  this instance, for people")?;
-    for (address, (_, collectors)) in addresses.iter().zip(&validated.addresses).skip(1) {
-        let which = if collectors.is_empty() { "everything".to_owned() } else { collectors.join(", ") };
-        writeln!(text, "  http://{}/metrics           {which}", reachable(*address))?;
+    writeln!(text, "  {main}/                  this instance, for people")?;
+    for (other, door) in doors {
+        let which = if door.collectors.is_empty() { "everything".to_owned() } else { door.collectors.join(", ") };
+        writeln!(text, "  {other}/metrics           {which}")?;
     }
     writeln!(text, "\nwatched")?;
     let runs = |name: &str| settings.role.uses(&format!("collectors.{name}"));
@@ -72,7 +76,7 @@ fn write(
     }
     writeln!(text, "\ntry next")?;
     let token = if validated.token.is_some() { " -H \"Authorization: Bearer $TIDEWATCH_TOKEN\"" } else { "" };
-    writeln!(text, "  curl -X POST{token} http://{main}/api/v1/agents/steward/heartbeat")?;
+    writeln!(text, "  curl -X POST{token} {main}/api/v1/agents/steward/heartbeat")?;
     writeln!(text, "  {}", health(settings.data_dir.as_path()))
 }
 

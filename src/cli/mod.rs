@@ -18,6 +18,7 @@ pub mod assets;
 mod backup;
 mod check_config;
 pub mod client;
+mod hash_password;
 mod health;
 mod ledger;
 mod metrics;
@@ -117,6 +118,9 @@ enum Command {
     Agents(agents::Args),
     /// Give out tokens that allow one thing each, list them, take them back
     Token(token::Args),
+    /// Read a password from standard input and print its bcrypt hash, for `access.users`
+    #[command(after_help = "Example:\n  tidewatch hash-password < alertmanager.password")]
+    HashPassword,
     /// Write a consistent copy of everything that is kept to a new file
     Backup(backup::BackupArgs),
     /// Put a backup back; refused while a server runs
@@ -212,6 +216,7 @@ pub fn run(cli: Cli, environment: Environment) -> ExitCode {
         Command::Ledger(args) => ledger::run(&context, &args),
         Command::Agents(args) => agents::run(&context, args),
         Command::Token(args) => token::run(&context, args),
+        Command::HashPassword => hash_password::run(std::io::stdin().lock()),
         Command::Backup(args) => backup::backup(&context, &args),
         Command::Restore(args) => backup::restore(&context, &args),
         Command::Metrics(args) => metrics::run(&context, &args),

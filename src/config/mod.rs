@@ -3,9 +3,11 @@
 
 mod problem;
 mod secret;
+mod stamp;
 mod types;
 pub mod yaml;
 
 pub use problem::{Document, Problem, Problems, Severity as ProblemSeverity};
 pub use secret::Secret;
+pub use stamp::FileStamp;
 pub use types::{Environment, HttpUrl, Size, Span};

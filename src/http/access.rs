@@ -3,26 +3,28 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use http::{HeaderMap, Method, Uri, header};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 use url::Url;
 
+use super::credential::{Asker, Certificate, Grant, Known, User};
 use super::origin;
-use super::tokens::{Token, Tokens};
+use super::tokens::Tokens;
 use crate::agents::AgentId;
 use crate::config::{HttpUrl, Secret};
+use crate::net::serve::Client;
 
 /// What the configuration says about access.
 #[derive(Clone, Debug, Default)]
 pub struct Access {
-    /// A token with every scope but [`Scope::Local`]. Without any token, everything is open on loopback.
+    /// A token with every scope but [`Scope::Local`]. Without any credential, everything is open on loopback.
     pub token: Option<Secret>,
     /// The tokens that were given out.
     pub tokens: Option<Arc<Tokens>>,
+    /// Who has a password.
+    pub users: Vec<User>,
+    /// The clients' certificates that open something by themselves.
+    pub certificates: Vec<Certificate>,
     /// Whether metrics and health ask for the token too.
     pub protect_metrics: bool,
     /// The address that people's phones reach.
@@ -30,9 +32,9 @@ pub struct Access {
 }
 
 impl Access {
-    /// Whether there is any token, so that who asks must have one.
+    /// Whether there is any credential, so that who asks must have one.
     pub fn is_closed(&self) -> bool {
-        self.token.is_some() || self.tokens.as_ref().is_some_and(|tokens| tokens.any())
+        Known::from(self.clone()).any()
     }
 }
 
@@ -72,7 +74,8 @@ pub enum ActorKind {
 /// Who asks: an extension of every request that is let in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
-    /// For the audit: `local`, `loopback`, `token`, `anonymous`, or the name of a token that was given out.
+    /// For the audit: `local`, `loopback`, `certificate`, `token`, `anonymous`, or the name of a token that was given
+    /// out, of a user, or of a certificate.
     pub actor: Arc<str>,
     /// What kind of actor.
     pub kind: ActorKind,
@@ -86,8 +89,8 @@ enum Allowed {
     All,
     /// All but [`Scope::Local`].
     Remote,
-    /// What its token says.
-    Token(Token),
+    /// What its credential says.
+    Granted(Grant),
 }
 
 impl Principal {
@@ -100,8 +103,14 @@ impl Principal {
         Self { actor: actor.into(), kind, allowed: Allowed::Remote }
     }
 
-    fn of(token: Token) -> Self {
-        Self { actor: Arc::clone(&token.name), kind: ActorKind::System, allowed: Allowed::Token(token) }
+    /// Who has the one token with every scope.
+    pub(super) fn token() -> Self {
+        Self::remote("token", ActorKind::System)
+    }
+
+    /// Who has a credential of a name.
+    pub(super) fn granted(name: Arc<str>, grant: Grant) -> Self {
+        Self { actor: name, kind: ActorKind::System, allowed: Allowed::Granted(grant) }
     }
 
     /// Whether it may do what needs `scope`.
@@ -109,14 +118,19 @@ impl Principal {
         match &self.allowed {
             Allowed::All => true,
             Allowed::Remote => scope != Scope::Local,
-            Allowed::Token(token) => scope == Scope::Nothing || token.scopes.contains(&scope),
+            Allowed::Granted(grant) => scope == Scope::Nothing || grant.scopes.contains(&scope),
         }
+    }
+
+    /// Itself, if it may do what needs `scope`.
+    pub(super) fn allowed(self, scope: Scope) -> Result<Self, Denied> {
+        if self.may(scope) { Ok(self) } else { Err(Denied::Scope(scope)) }
     }
 
     /// Whether it may send heartbeats of `agent`.
     pub fn may_speak_for(&self, agent: &AgentId) -> bool {
         match &self.allowed {
-            Allowed::Token(Token { agent: Some(bound), .. }) => bound == agent,
+            Allowed::Granted(Grant { agent: Some(bound), .. }) => bound == agent,
             _ => true,
         }
     }
@@ -186,26 +200,23 @@ pub(super) enum Denied {
     Missing,
     /// Wrong ones.
     Wrong,
+    /// A password that could not be checked in time.
+    Busy,
     /// What it comes with does not allow that.
     Scope(Scope),
 }
 
 /// [`Access`] made ready to compare with.
 pub(super) struct Rules {
-    token: Option<[u8; 32]>,
-    tokens: Option<Arc<Tokens>>,
+    known: Known,
     protect_metrics: bool,
     external: Option<Url>,
 }
 
 impl From<Access> for Rules {
     fn from(access: Access) -> Self {
-        Self {
-            token: access.token.map(|token| Sha256::digest(token.expose()).into()),
-            tokens: access.tokens,
-            protect_metrics: access.protect_metrics,
-            external: access.external_url.map(|url| url.expose().clone()),
-        }
+        let external = access.external_url.as_ref().map(|url| url.expose().clone());
+        Self { protect_metrics: access.protect_metrics, external, known: access.into() }
     }
 }
 
@@ -215,8 +226,15 @@ impl Rules {
         self.external.as_ref().map_or("", |url| url.path().trim_end_matches('/'))
     }
 
-    /// Decides about a request over TCP.
-    pub(super) fn admit(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Principal, Denied> {
+    /// Decides about a request over TCP, from `client` if it came over TLS with a certificate. A password is still to be
+    /// checked, and then what its user may do.
+    pub(super) fn admit(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+        client: Option<&Client>,
+    ) -> Result<Asker, Denied> {
         let rule = rule_for(uri.path());
         let scope = if only_reads(method) { rule.reading } else { rule.changing };
         let external = self.external.as_ref();
@@ -228,55 +246,33 @@ impl Rules {
             Scope::Metrics => !self.protect_metrics,
             _ => false,
         };
-        let principal = match self.is_closed() {
+        let asker = match self.known.any() {
+            // Who has shown a certificate has also checked ours, for the name that it asked for.
+            false if client.is_some() => Asker::Known(Principal::remote("certificate", ActorKind::System)),
             false => {
                 let bare = matches!(scope, Scope::Nothing | Scope::Metrics) && !headers.contains_key(header::ORIGIN);
                 if !bare && !origin::authority(uri, headers).is_some_and(|host| origin::is_trusted(&host, external)) {
                     return Err(Denied::Host);
                 }
-                Principal::remote("loopback", ActorKind::Human)
+                Asker::Known(Principal::remote("loopback", ActorKind::Human))
             }
-            true if open => Principal::remote("anonymous", ActorKind::System),
-            true => self.known(&credentials(headers).ok_or(Denied::Missing)?).ok_or(Denied::Wrong)?,
+            true if open => Asker::Known(Principal::remote("anonymous", ActorKind::System)),
+            true => self.known.asker(headers, client, scope)?,
         };
-        if principal.may(scope) { Ok(principal) } else { Err(Denied::Scope(scope)) }
-    }
-
-    fn is_closed(&self) -> bool {
-        self.token.is_some() || self.tokens.as_ref().is_some_and(|tokens| tokens.any())
-    }
-
-    /// Whose credentials these are.
-    fn known(&self, given: &[u8]) -> Option<Principal> {
-        let is = |token: &[u8; 32]| bool::from(Sha256::digest(given).ct_eq(token));
-        if self.token.as_ref().is_some_and(is) {
-            return Some(Principal::remote("token", ActorKind::System));
+        match asker {
+            Asker::Known(principal) => principal.allowed(scope).map(Asker::Known),
+            claimed @ Asker::Claimed(_) => Ok(claimed),
         }
-        self.tokens.as_ref()?.find(given).map(Principal::of)
     }
 }
 
-/// The token in `Authorization: Bearer`, or the password in `Basic`, which is how a person's browser sends it.
-fn credentials(headers: &HeaderMap) -> Option<Vec<u8>> {
-    let (scheme, value) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    if scheme.eq_ignore_ascii_case("bearer") {
-        return Some(value.trim().as_bytes().to_vec());
-    }
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return None;
-    }
-    let plain = BASE64_STANDARD.decode(value.trim()).ok()?;
-    let colon = plain.iter().position(|byte| *byte == b':')?;
-    plain.get(colon + 1..).map(<[u8]>::to_vec)
-}
-
-/// Whether a listener may be bound to `address`: beyond loopback only with a token, or where the configuration says in
-/// words that it is to be open.
+/// Whether a listener may be bound to `address`: beyond loopback only with a credential, which may be the certificate that
+/// nobody connects without (`certified`), or where the configuration says in words that it is to be open.
 ///
 /// # Errors
 /// What is wrong, and what to do.
-pub fn may_listen(address: &SocketAddr, access: &Access, open: bool) -> Result<(), String> {
-    if address.ip().to_canonical().is_loopback() || access.is_closed() || open {
+pub fn may_listen(address: &SocketAddr, certified: bool, access: &Access, open: bool) -> Result<(), String> {
+    if address.ip().to_canonical().is_loopback() || certified || access.is_closed() || open {
         return Ok(());
     }
     Err(format!(

@@ -16,17 +16,22 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use super::access::{Access, Denied, Principal, Rules, Scope, only_reads, rule_for};
+use super::credential::{Asker, Claim};
 use super::limit::{Intake, Work};
+use super::passwords::Passwords;
 use super::refusal::Refusal;
 use super::scrape::ScrapeMeters;
 use super::server::Peer;
 use super::throttle::Throttle;
+use crate::net::serve::Client;
+use crate::task::Tasks;
 use crate::telemetry::Telemetry;
 
 /// What all listeners share: made once.
 pub struct Front {
     rules: RwLock<Arc<Rules>>,
     throttle: Throttle,
+    passwords: Passwords,
     said: Mutex<Option<Instant>>,
     pub(super) intake: Intake,
     zone: RwLock<TimeZone>,
@@ -41,7 +46,7 @@ const QUIET: Duration = Duration::from_secs(10);
 
 impl Front {
     /// `zone` is where people read times.
-    pub fn new(access: Access, work: Work, zone: TimeZone, telemetry: &Telemetry) -> Self {
+    pub fn new(access: Access, work: Work, zone: TimeZone, tasks: &Tasks, telemetry: &Telemetry) -> Self {
         let requests = telemetry.counter(
             "tidewatch_http_requests_total",
             "Requests answered, by the kind of path and the status.",
@@ -57,12 +62,14 @@ impl Front {
             "Requests refused by what they lack: credentials missing or wrong, a foreign origin or host, a scope.",
             &["reason"],
         );
-        for denied in [Denied::Missing, Denied::Wrong, Denied::Origin, Denied::Host, Denied::Scope(Scope::Write)] {
+        let scope = Denied::Scope(Scope::Write);
+        for denied in [Denied::Missing, Denied::Wrong, Denied::Busy, Denied::Origin, Denied::Host, scope] {
             failures.with_label_values(&[reason(denied)]).reset();
         }
         Self {
             rules: RwLock::new(Arc::new(access.into())),
             throttle: Throttle::default(),
+            passwords: Passwords::new(tasks.clone(), telemetry),
             said: Mutex::new(None),
             intake: Intake::new(work),
             zone: RwLock::new(zone),
@@ -99,11 +106,16 @@ impl Front {
             *request.uri_mut() = uri;
         }
         let class = rule_for(request.uri().path()).class;
-        let response = match self.let_in(&rules, class, request).await {
+        // A length may have stood beside the chunks, by which another reader would have found another end: RFC 9112, 6.1.
+        let ambiguous = request.headers().contains_key(header::TRANSFER_ENCODING);
+        let mut response = match self.let_in(&rules, class, request).await {
             Ok((request, _permit)) => self.contained(routes, class, request).await,
             Err(refusal) => refusal.into_response(),
         };
         self.requests.with_label_values(&[class, response.status().as_str()]).inc();
+        if ambiguous {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         dressed(response)
     }
 
@@ -117,8 +129,10 @@ impl Front {
         let principal = if peer == Some(Peer::Local) {
             Principal::local()
         } else {
-            match rules.admit(request.method(), request.uri(), request.headers()) {
-                Ok(principal) => principal,
+            let client = request.extensions().get::<Arc<Client>>().map(Arc::as_ref);
+            match rules.admit(request.method(), request.uri(), request.headers(), client) {
+                Ok(Asker::Known(principal)) => principal,
+                Ok(Asker::Claimed(claim)) => self.proved(claim, peer).await?,
                 Err(denied) => return Err(self.denied(denied, peer).await),
             }
         };
@@ -132,6 +146,34 @@ impl Front {
         request.extensions_mut().insert(principal);
         request.extensions_mut().insert(self.intake.clone());
         Ok((request, permit))
+    }
+
+    /// Who has given a password, once it has been checked.
+    async fn proved(&self, claim: Claim, peer: Option<Peer>) -> Result<Principal, Refusal> {
+        if !self.passwords.remembers(&claim) {
+            // Of an address: kept while a refusal waits, so that guessing on many connections is no faster.
+            let own = async {
+                match peer {
+                    Some(Peer::Address(address)) => self.throttle.turns(address).acquire_owned().await.ok(),
+                    _ => None,
+                }
+            };
+            let Some(_own) = self.intake.in_turn(own).await else { return Err(self.denied(Denied::Busy, peer).await) };
+            let right = match self.intake.in_turn(self.passwords.turn()).await.flatten() {
+                Some(turn) => self.passwords.check(&claim, turn).await,
+                None => None,
+            };
+            match right {
+                Some(true) => {}
+                Some(false) => return Err(self.denied(Denied::Wrong, peer).await),
+                None => return Err(self.denied(Denied::Busy, peer).await),
+            }
+        }
+        let Some(principal) = claim.principal else { return Err(self.denied(Denied::Wrong, peer).await) };
+        match principal.allowed(claim.scope) {
+            Ok(principal) => Ok(principal),
+            Err(denied) => Err(self.denied(denied, peer).await),
+        }
     }
 
     async fn denied(&self, denied: Denied, peer: Option<Peer>) -> Refusal {
@@ -148,8 +190,10 @@ impl Front {
             Denied::Scope(_) => {
                 (StatusCode::FORBIDDEN, "this token was not given out for that: see `tidewatch token list`")
             }
+            // Never 401: Alertmanager does not try again after that, and the password may be right.
+            Denied::Busy => return Refusal::busy("passwords are being checked; one that was right is remembered"),
             Denied::Missing => (StatusCode::UNAUTHORIZED, "a token is needed: Authorization: Bearer TOKEN"),
-            Denied::Wrong => (StatusCode::UNAUTHORIZED, "the token is wrong"),
+            Denied::Wrong => (StatusCode::UNAUTHORIZED, "the token, or the name or password, is wrong"),
         };
         let refusal = Refusal::new(status, message);
         if status != StatusCode::UNAUTHORIZED {
@@ -202,6 +246,7 @@ fn reason(denied: Denied) -> &'static str {
         Denied::Host => "host",
         Denied::Missing => "missing",
         Denied::Wrong => "wrong",
+        Denied::Busy => "busy",
         Denied::Scope(_) => "scope",
     }
 }
@@ -247,7 +292,9 @@ mod tests {
         async fn doomed() {
             panic!("this handler is broken");
         }
-        let front = Front::new(Access::default(), Work::default(), TimeZone::UTC, &Telemetry::new());
+        let telemetry = Telemetry::new();
+        let tasks = Tasks::new(&telemetry);
+        let front = Front::new(Access::default(), Work::default(), TimeZone::UTC, &tasks, &telemetry);
         let routes = Router::new().route("/webhook/alerts", post(doomed)).route("/api/x", post(doomed));
         for (path, status, class) in [("/webhook/alerts", 503, "webhook"), ("/api/x", 500, "api")] {
             let request =

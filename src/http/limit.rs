@@ -107,6 +107,11 @@ impl Intake {
         self.wait(&self.probing).await
     }
 
+    /// What comes within the time that a request waits for its turn.
+    pub(super) async fn in_turn<F: Future>(&self, work: F) -> Option<F::Output> {
+        tokio::time::timeout(self.work.turn, work).await.ok()
+    }
+
     async fn wait(&self, permits: &Arc<Semaphore>) -> Result<Permit, Refusal> {
         match tokio::time::timeout(self.work.turn, Arc::clone(permits).acquire_owned()).await {
             Ok(Ok(permit)) => Ok(Permit(permit)),

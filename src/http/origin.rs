@@ -38,15 +38,27 @@ fn is_loopback(host: &str) -> bool {
     }
 }
 
-/// Whether the request has no `Origin`, or one of our own pages' (at the address it is for, or at `external_url`).
+/// Whether no other site's page sent it: it has no `Origin`, or one of our own pages' (at the address it is for, or at
+/// `external_url`).
 pub(super) fn is_own(uri: &Uri, headers: &HeaderMap, external: Option<&Url>) -> bool {
-    headers.get_all(ORIGIN).iter().all(|origin| {
-        let Some(origin) = origin.to_str().ok().and_then(|text| Url::parse(text).ok()) else { return false };
-        if external.is_some_and(|external| external.origin() == origin.origin()) {
-            return true;
-        }
-        authority(uri, headers).is_some_and(|authority| is_at(&origin, &authority))
-    })
+    !is_embedded(headers)
+        && headers.get_all(ORIGIN).iter().all(|origin| {
+            let Some(origin) = origin.to_str().ok().and_then(|text| Url::parse(text).ok()) else { return false };
+            if external.is_some_and(|external| external.origin() == origin.origin()) {
+                return true;
+            }
+            authority(uri, headers).is_some_and(|authority| is_at(&origin, &authority))
+        })
+}
+
+/// Whether another site's page fetches this behind its visitor's back, as an image or a frame, which some browsers do
+/// without `Origin`. Following a link is not that.
+fn is_embedded(headers: &HeaderMap) -> bool {
+    let says = |name: &str, values: &[&str]| {
+        headers.get(name).is_some_and(|found| values.iter().any(|value| found.as_bytes() == value.as_bytes()))
+    };
+    let foreign = says("sec-fetch-site", &["cross-site", "same-site"]);
+    foreign && !(says("sec-fetch-mode", &["navigate"]) && says("sec-fetch-dest", &["document"]))
 }
 
 fn is_at(origin: &Url, authority: &Authority) -> bool {
@@ -131,5 +143,17 @@ mod tests {
             assert!(!own("localhost:9480", origin), "{origin}");
         }
         assert!(is_own(&Uri::from_static("/"), &headers(&[("host", "evil.example")]), None), "no Origin");
+    }
+
+    #[test]
+    fn what_another_page_embeds_is_refused_and_a_link_is_not() {
+        let own = |site: &str, mode: &str, dest: &str| {
+            let fetch = [("sec-fetch-site", site), ("sec-fetch-mode", mode), ("sec-fetch-dest", dest)];
+            is_own(&Uri::from_static("/"), &headers(&[&[("host", "localhost")], &fetch[..]].concat()), None)
+        };
+        assert!(own("cross-site", "navigate", "document"), "a link in a message");
+        assert!(own("same-origin", "no-cors", "style") && own("none", "navigate", "document"));
+        assert!(!own("cross-site", "no-cors", "image") && !own("same-site", "no-cors", "script"));
+        assert!(!own("cross-site", "navigate", "iframe"));
     }
 }

@@ -1,4 +1,4 @@
-//! The accept loop, generic over the stream: TCP, the control socket, later TLS.
+//! The accept loop, generic over the stream: TCP, with TLS or without, and the control socket.
 
 use std::convert::Infallible;
 use std::io;
@@ -16,13 +16,15 @@ use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use prometheus::{IntCounterVec, IntGauge};
+use prometheus::{IntCounter, IntCounterVec, IntGauge};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_service::Service;
 
+use super::crowd::{Crowd, Guest};
 use super::stream::{PHASES, Patience, Timed, Turn, Turns};
+use crate::net::serve::{Acceptor, Client, TlsStream};
 use crate::task::Tasks;
 use crate::telemetry::Telemetry;
 
@@ -31,6 +33,8 @@ use crate::telemetry::Telemetry;
 pub struct Limits {
     /// Connections at the same time. Far above the requests at work: many slow clients must not keep others out.
     pub connections: usize,
+    /// Those of one address, or one /64 of IPv6: it must not keep out all others.
+    pub per_address: usize,
     /// How long each may keep us waiting.
     pub patience: Patience,
     /// How long requests at work have when the program ends.
@@ -40,12 +44,14 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         let patience = Patience {
+            handshake: Duration::from_secs(10),
             first_byte: Duration::from_secs(10),
             head: Duration::from_secs(5),
             idle: Duration::from_secs(75),
             write: Duration::from_secs(10),
+            rate: 16 << 10,
         };
-        Self { connections: 4_096, patience, drain: Duration::from_secs(5) }
+        Self { connections: 4_096, per_address: 2_048, patience, drain: Duration::from_secs(5) }
     }
 }
 
@@ -84,8 +90,16 @@ impl Listen for TcpListener {
 pub struct Server {
     limits: Limits,
     tasks: Tasks,
+    crowd: Crowd,
     open: IntGauge,
+    refused: IntCounter,
     timeouts: IntCounterVec,
+}
+
+/// What a connection holds until it ends.
+struct Place {
+    _slot: OwnedSemaphorePermit,
+    _guest: Option<Guest>,
 }
 
 /// The first and the longest pause after a failed accept (no file descriptors left): it must neither spin nor sleep.
@@ -103,15 +117,23 @@ impl Server {
             "Connections closed because the client kept us waiting, by what for.",
             &["phase"],
         );
+        let refused = telemetry.counter(
+            "tidewatch_http_connections_refused_total",
+            "Connections closed at once because their address has as many as one may have.",
+            &[],
+        );
         for phase in PHASES {
             timeouts.with_label_values(&[phase]).reset();
         }
-        Self { limits, tasks, open: open.with_label_values::<&str>(&[]), timeouts }
+        let crowd = Crowd::new(limits.per_address);
+        let (open, refused) = (open.with_label_values::<&str>(&[]), refused.with_label_values::<&str>(&[]));
+        Self { limits, tasks, crowd, open, refused, timeouts }
     }
 
-    /// Serves `router` on `listener` until the program is told to end; then takes no more connections, closes idle
-    /// ones, and returns when the requests at work are answered, or cut off after [`Limits::drain`].
-    pub async fn run<L: Listen>(&self, listener: L, router: Router) {
+    /// Serves `router` on `listener`, over TLS if there is `tls`, until the program is told to end; then takes no more
+    /// connections, closes idle ones, and returns when the requests at work are answered, or cut off after
+    /// [`Limits::drain`].
+    pub async fn run<L: Listen>(&self, listener: L, tls: Option<Arc<Acceptor>>, router: Router) {
         let slots = Arc::new(Semaphore::new(self.limits.connections));
         let mut stopping = pin!(self.tasks.stopping());
         let mut pause = PAUSE.0;
@@ -127,8 +149,26 @@ impl Server {
             match accepted {
                 (Ok((stream, peer)), Ok(slot)) => {
                     pause = PAUSE.0;
-                    let connection = self.clone().connection(stream, peer, router.clone(), slot);
-                    drop(self.tasks.spawn("http connection", connection));
+                    let guest = match peer {
+                        Peer::Address(address) => self.crowd.enter(address).map(Some),
+                        Peer::Local => Some(None),
+                    };
+                    let Some(guest) = guest else {
+                        self.refused.inc();
+                        continue;
+                    };
+                    let place = Place { _slot: slot, _guest: guest };
+                    let (server, router, tls) = (self.clone(), router.clone(), tls.clone());
+                    drop(self.tasks.spawn("http connection", async move {
+                        match tls {
+                            None => server.connection(stream, peer, None, router, place).await,
+                            Some(tls) => {
+                                if let Some((stream, client)) = server.greet(&tls, stream, peer).await {
+                                    server.connection(stream, peer, client, router, place).await;
+                                }
+                            }
+                        }
+                    }));
                 }
                 (Err(error), _) if of_one_connection(&error) => {}
                 (accepted, _) => {
@@ -146,7 +186,24 @@ impl Server {
         drop(tokio::time::timeout(self.limits.drain + Duration::from_secs(1), slots.acquire_many(all)).await);
     }
 
-    async fn connection<S>(self, stream: S, peer: Peer, router: Router, slot: OwnedSemaphorePermit)
+    /// The handshake, in its own time.
+    async fn greet<S>(&self, tls: &Acceptor, stream: S, peer: Peer) -> Option<(TlsStream<S>, Option<Arc<Client>>)>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let greeted = tokio::select! {
+            greeted = tokio::time::timeout(self.limits.patience.handshake, tls.accept(stream)) => greeted,
+            () = self.tasks.stopping() => return None,
+        };
+        match greeted {
+            Ok(Ok(greeted)) => return Some(greeted),
+            Ok(Err(error)) => tracing::debug!(%error, ?peer, "a handshake failed"),
+            Err(_) => self.timeouts.with_label_values(&["handshake"]).inc(),
+        }
+        None
+    }
+
+    async fn connection<S>(self, stream: S, peer: Peer, client: Option<Arc<Client>>, router: Router, place: Place)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -154,10 +211,13 @@ impl Server {
         let stream = Timed::new(stream, self.limits.patience, turns.clone(), self.timeouts.clone());
         let service = service_fn(move |request: Request<Incoming>| {
             let turn = turns.begin();
-            let mut router = router.clone();
+            let (mut router, client) = (router.clone(), client.clone());
             async move {
                 let mut request = request.map(Body::new);
                 request.extensions_mut().insert(peer);
+                if let Some(client) = client {
+                    request.extensions_mut().insert(client);
+                }
                 let answer = router.call(request).await?;
                 Ok::<_, Infallible>(answer.map(|body| Answer { body, _turn: turn }))
             }
@@ -180,7 +240,7 @@ impl Server {
             }
         };
         self.open.dec();
-        drop(slot);
+        drop(place);
         if let Err(error) = ended {
             tracing::debug!(%error, ?peer, "a connection ended early");
         }

@@ -15,7 +15,9 @@ use tokio::time::{Instant, Sleep};
 /// How long a connection may keep us waiting.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// From the connection's begin to its first byte.
+    /// From the connection's begin to the end of the TLS handshake, where there is one.
+    pub handshake: Duration,
+    /// From there, or from the connection's begin, to its first byte.
     pub first_byte: Duration,
     /// From a request's first byte to the end of its head.
     pub head: Duration,
@@ -23,6 +25,8 @@ pub struct Patience {
     pub idle: Duration,
     /// From one byte of an answer that the client takes to the next.
     pub write: Duration,
+    /// How many bytes a second a client must take of what we write, on average, beyond [`Patience::write`].
+    pub rate: u64,
 }
 
 /// Counts the begins and ends of a connection's requests: odd while one is at work. HTTP/1 has one at a time.
@@ -60,10 +64,15 @@ pub(super) struct Timed<S> {
     /// The count of turns when it was last looked at.
     seen: u32,
     waiting: Waiting,
+    /// When the client must have sent something. The timer may ring sooner, and is then set anew: most requests come
+    /// whole and are answered at once, and a timer that is set anew for each of them costs more than one that rings.
+    read_by: Instant,
     reading: Pin<Box<Sleep>>,
     writing: Pin<Box<Sleep>>,
     /// The client does not take what we write; `writing` runs.
     stuck: bool,
+    /// When what is being written was begun, and how much of it has been taken.
+    unflushed: Option<(Instant, u64)>,
     timeouts: IntCounterVec,
 }
 
@@ -75,9 +84,11 @@ impl<S> Timed<S> {
             turns,
             seen: 0,
             waiting: Waiting::FirstByte,
+            read_by: Instant::now() + patience.first_byte,
             reading: Box::pin(tokio::time::sleep(patience.first_byte)),
             writing: Box::pin(tokio::time::sleep(patience.write)),
             stuck: false,
+            unflushed: None,
             timeouts,
         }
     }
@@ -93,14 +104,28 @@ impl<S> Timed<S> {
             self.waiting = Waiting::Answer;
         } else {
             self.waiting = Waiting::NextRequest;
-            self.reading.as_mut().reset(Instant::now() + self.patience.idle);
+            self.read_by = Instant::now() + self.patience.idle;
         }
     }
 
     fn arrived(&mut self) {
         if matches!(self.waiting, Waiting::FirstByte | Waiting::NextRequest) {
             self.waiting = Waiting::Head;
-            self.reading.as_mut().reset(Instant::now() + self.patience.head);
+            self.read_by = Instant::now() + self.patience.head;
+        }
+    }
+
+    /// Ready when the client has had its time.
+    fn overdue(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.reading.deadline() > self.read_by {
+            self.reading.as_mut().reset(self.read_by);
+        }
+        loop {
+            ready!(self.reading.as_mut().poll(cx));
+            if self.reading.deadline() >= self.read_by {
+                return Poll::Ready(());
+            }
+            self.reading.as_mut().reset(self.read_by);
         }
     }
 
@@ -109,14 +134,34 @@ impl<S> Timed<S> {
         io::Error::new(io::ErrorKind::TimedOut, what)
     }
 
-    fn written<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn written(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(taken)) = &outcome {
+            let (_, sent) = self.unflushed.get_or_insert_with(|| (Instant::now(), 0));
+            *sent += *taken as u64;
+        }
+        self.moved(cx, outcome)
+    }
+
+    fn flushed(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<()>>) -> Poll<io::Result<()>> {
+        if outcome.is_ready() {
+            self.unflushed = None;
+        }
+        self.moved(cx, outcome)
+    }
+
+    fn moved<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if outcome.is_ready() {
             self.stuck = false;
             return outcome;
         }
         if !self.stuck {
             self.stuck = true;
-            self.writing.as_mut().reset(Instant::now() + self.patience.write);
+            let Patience { write, rate, .. } = self.patience;
+            let next = Instant::now() + write;
+            // Who takes a little now and then holds an answer's memory as well as who takes nothing.
+            let earned = |sent: u64| Duration::from_millis(sent.saturating_mul(1_000) / rate.max(1));
+            let all = self.unflushed.map_or(next, |(began, sent)| began + write.saturating_add(earned(sent)));
+            self.writing.as_mut().reset(next.min(all));
         }
         ready!(self.writing.as_mut().poll(cx));
         Poll::Ready(Err(self.late("write")))
@@ -124,7 +169,7 @@ impl<S> Timed<S> {
 }
 
 /// The values of the label `phase` of the counter of timeouts.
-pub(super) const PHASES: [&str; 4] = ["first_byte", "head", "idle", "write"];
+pub(super) const PHASES: [&str; 5] = ["handshake", "first_byte", "head", "idle", "write"];
 
 impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -144,7 +189,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
             Waiting::Head => "head",
             Waiting::NextRequest => "idle",
         };
-        ready!(this.reading.as_mut().poll(cx));
+        ready!(this.overdue(cx));
         Poll::Ready(Err(this.late(phase)))
     }
 }
@@ -173,12 +218,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let outcome = Pin::new(&mut this.stream).poll_flush(cx);
-        this.written(cx, outcome)
+        this.flushed(cx, outcome)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let outcome = Pin::new(&mut this.stream).poll_shutdown(cx);
-        this.written(cx, outcome)
+        this.flushed(cx, outcome)
     }
 }

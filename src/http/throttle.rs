@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 /// The first and the longest delay.
@@ -16,12 +17,16 @@ const FORGET: Duration = Duration::from_mins(5);
 /// So many addresses are remembered; the one that has been quiet for longest makes room.
 const MOST: usize = 1_024;
 
+/// Passwords of one address that are checked, or whose refusal waits, at the same time.
+const GUESSES: usize = 2;
+
 #[derive(Default)]
 pub(super) struct Throttle(Mutex<BTreeMap<IpAddr, Failures>>);
 
 struct Failures {
     count: u32,
     last: Instant,
+    guesses: Arc<Semaphore>,
 }
 
 impl Throttle {
@@ -29,12 +34,7 @@ impl Throttle {
     pub(super) fn failed(&self, address: IpAddr) -> Duration {
         let now = Instant::now();
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let address = network(address);
-        if !known.contains_key(&address) && known.len() >= MOST {
-            let quietest = known.iter().min_by_key(|(_, failures)| failures.last).map(|(address, _)| *address);
-            quietest.and_then(|address| known.remove(&address));
-        }
-        let failures = known.entry(address).or_insert(Failures { count: 0, last: now });
+        let failures = entry(&mut known, address, now);
         if now.duration_since(failures.last) > FORGET {
             failures.count = 0;
         }
@@ -42,10 +42,26 @@ impl Throttle {
         failures.last = now;
         DELAY.0.saturating_mul(1 << (failures.count - 1).min(16)).min(DELAY.1)
     }
+
+    /// The turns of an address for what is dear to check, so that many connections do not guess faster than one.
+    pub(super) fn turns(&self, address: IpAddr) -> Arc<Semaphore> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&entry(&mut known, address, Instant::now()).guesses)
+    }
+}
+
+fn entry(known: &mut BTreeMap<IpAddr, Failures>, address: IpAddr, now: Instant) -> &mut Failures {
+    let address = network(address);
+    if !known.contains_key(&address) && known.len() >= MOST {
+        let quietest = known.iter().min_by_key(|(_, failures)| failures.last).map(|(address, _)| *address);
+        quietest.and_then(|address| known.remove(&address));
+    }
+    let new = || Failures { count: 0, last: now, guesses: Arc::new(Semaphore::new(GUESSES)) };
+    known.entry(address).or_insert_with(new)
 }
 
 /// One customer has a whole /64 of IPv6.
-fn network(address: IpAddr) -> IpAddr {
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();

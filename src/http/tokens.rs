@@ -20,6 +20,7 @@ use subtle::ConstantTimeEq;
 
 use super::access::Scope;
 use crate::agents::AgentId;
+use crate::config::FileStamp;
 
 /// The file in the data folder.
 const NAME: &str = "tokens.json";
@@ -120,10 +121,7 @@ impl TokenFile {
         if name.is_empty() || name.len() > 63 || !name.chars().all(sane) {
             return Err(TokenError::Name(name.chars().take(80).flat_map(char::escape_debug).collect()));
         }
-        let mut random = [0; 32];
-        File::open("/dev/urandom")
-            .and_then(|mut file| file.read_exact(&mut random))
-            .map_err(|what| self.failed(what))?;
+        let random = random().map_err(|what| self.failed(what))?;
         let token = format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(random));
         self.change(|tokens| {
             if tokens.iter().any(|known| *known.name == *name) {
@@ -178,15 +176,15 @@ impl TokenFile {
     }
 
     /// What is kept, and by what a change of it is seen. No file is no token.
-    fn read(&self) -> Result<(Kept, Seen), TokenError> {
+    fn read(&self) -> Result<(Kept, FileStamp), TokenError> {
         let mut file = match File::open(&self.0) {
             // That the folder is none is for whoever works in it to say.
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                return Ok((Kept::default(), Seen::default()));
+                return Ok((Kept::default(), FileStamp::default()));
             }
             other => other.map_err(|what| self.failed(what))?,
         };
-        let seen = Seen::of(&file.metadata().map_err(|what| self.failed(what))?);
+        let seen = FileStamp::of(&file.metadata().map_err(|what| self.failed(what))?);
         let mut text = Vec::new();
         (&mut file).take(LONGEST).read_to_end(&mut text).map_err(|what| self.failed(what))?;
         let kept: Result<Kept, _> = serde_json::from_slice(&text);
@@ -199,26 +197,15 @@ impl TokenFile {
     }
 }
 
+/// Bits that nobody can guess.
+pub(super) fn random() -> io::Result<[u8; 32]> {
+    let mut random = [0; 32];
+    File::open("/dev/urandom")?.read_exact(&mut random)?;
+    Ok(random)
+}
+
 fn hash(token: &[u8]) -> String {
     format!("{:x}", Bytes::copy_from_slice(&Sha256::digest(token)))
-}
-
-/// A file's identity and content, as far as its directory entry tells.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Seen {
-    inode: u64,
-    length: u64,
-    modified: (i64, i64),
-    /// Changes with the owner and the mode, too.
-    changed: (i64, i64),
-}
-
-impl Seen {
-    fn of(metadata: &std::fs::Metadata) -> Self {
-        let modified = (metadata.mtime(), metadata.mtime_nsec());
-        let changed = (metadata.ctime(), metadata.ctime_nsec());
-        Self { inode: metadata.ino(), length: metadata.len(), modified, changed }
-    }
 }
 
 /// The tokens as the server sees them.
@@ -231,7 +218,7 @@ pub struct Tokens {
 #[derive(Debug)]
 struct State {
     looked: Instant,
-    seen: Seen,
+    seen: FileStamp,
     known: Arc<Vec<Token>>,
     /// The file is damaged: nobody knows whether there are tokens, so nothing is open.
     damaged: bool,
@@ -272,7 +259,7 @@ impl Tokens {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.looked.elapsed() >= FRESH {
             state.looked = Instant::now();
-            let seen = std::fs::metadata(&self.file.0).map(|metadata| Seen::of(&metadata)).unwrap_or_default();
+            let seen = std::fs::metadata(&self.file.0).map(|metadata| FileStamp::of(&metadata)).unwrap_or_default();
             if seen != state.seen {
                 state.seen = seen;
                 self.reload(&mut state);

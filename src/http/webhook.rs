@@ -139,14 +139,14 @@ async fn take(api: &Arc<Api>, intake: &Intake, source: &str, body: Body, watchdo
         // Only the waiting ends after that time: the post is in the store's queue, so its bytes are still taken, and
         // what is committed is counted. It is a repeat when it comes again.
         let (at_work, source) = (Arc::clone(api), source.to_owned());
-        let kept = api.tasks.spawn("intake", async move {
+        let kept = async move {
             let Read { parser, head, taken: _taken, .. } = read;
             match outcome.and_then(|()| parser.finish(&source)) {
                 Ok(post) => keep(&at_work, store.as_ref(), &source, post, watchdogs).await,
                 Err(broken) => Err(quarantine(&at_work, store.as_ref(), &source, head, broken).await?),
             }
-        });
-        kept.await.unwrap_or_else(|panicked| Err(Refusal::busy(panicked.to_string())))
+        };
+        api.tasks.to_its_end("intake", kept).await
     })
     .await
     .map_err(late)?

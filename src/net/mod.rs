@@ -5,4 +5,5 @@ pub mod dial;
 pub mod handshake;
 pub mod metered;
 mod pinned;
+pub mod serve;
 pub mod tls;

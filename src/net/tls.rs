@@ -126,7 +126,7 @@ fn verifier(file: Option<&Path>, provider: &Arc<CryptoProvider>) -> Result<Arc<d
 }
 
 /// The authorities in a file, or the system's, of which bad ones are skipped.
-fn roots(file: Option<&Path>) -> Result<RootCertStore, TlsError> {
+pub(super) fn roots(file: Option<&Path>) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     let Some(file) = file else {
         let system = rustls_native_certs::load_native_certs();
@@ -146,7 +146,7 @@ fn roots(file: Option<&Path>) -> Result<RootCertStore, TlsError> {
     Ok(roots)
 }
 
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let wrong = |what: String| TlsError::File { file: file.to_owned(), what };
     let read = CertificateDer::pem_file_iter(file).map_err(|error| wrong(error.to_string()))?;
     let read: Vec<_> = read.collect::<Result<_, _>>().map_err(|error| wrong(error.to_string()))?;

@@ -291,7 +291,7 @@ async fn a_listener_that_fails_is_tried_again_without_spinning() {
     let tasks = Tasks::new(&telemetry);
     let tried = Arc::new(AtomicUsize::new(0));
     let (server, listener) = (Server::new(Limits::default(), tasks.clone(), &telemetry), Exhausted(Arc::clone(&tried)));
-    drop(tasks.spawn("listener", async move { server.run(listener, axum::Router::new()).await }));
+    drop(tasks.spawn("listener", async move { server.run(listener, None, axum::Router::new()).await }));
     tokio::time::sleep(Duration::from_secs(1)).await;
     let tried = tried.load(Ordering::Relaxed);
     assert!((15..30).contains(&tried), "{tried} tries in a second");

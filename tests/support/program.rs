@@ -59,7 +59,7 @@ impl Program {
             let said = running.output();
             assert!(running.ended().is_none(), "it ended: {said}");
             let (served, _) = said.split_once("try next")?;
-            let (_, rest) = served.split_once("http://127.0.0.1:")?;
+            let (_, rest) = served.split_once("://127.0.0.1:")?;
             rest.split('/').next()?.parse().ok()
         })
         .await;

@@ -17,6 +17,7 @@ use tidewatch::http::webhook::Gate;
 use tidewatch::http::{Api, Front, Listener, Patience, router};
 use tidewatch::metrics::Batch;
 use tidewatch::metrics::expose::{self, Format};
+use tidewatch::net::serve::{Acceptor, Meters, Options};
 use tidewatch::store::heartbeats::Journal;
 use tidewatch::task::Tasks;
 use tidewatch::telemetry::Telemetry;
@@ -31,6 +32,7 @@ pub(crate) struct Setup {
     pub(crate) limits: Limits,
     pub(crate) work: Work,
     pub(crate) listener: Listener,
+    pub(crate) tls: Option<Options>,
     pub(crate) store: bool,
     pub(crate) now: &'static str,
     /// What is settled about agents.
@@ -43,12 +45,13 @@ impl Default for Setup {
     /// Limits so long that no test meets one by accident.
     fn default() -> Self {
         let long = Duration::from_mins(1);
-        let patience = Patience { first_byte: long, head: long, idle: long, write: long };
+        let patience = Patience { handshake: long, first_byte: long, head: long, idle: long, write: long, rate: 1 };
         Self {
             access: Access::default(),
-            limits: Limits { connections: 4_096, patience, drain: long },
+            limits: Limits { patience, drain: long, ..Limits::default() },
             work: Work { body: long, grace: long, ..Work::default() },
             listener: Listener::default(),
+            tls: None,
             store: true,
             now: "2026-11-21T02:49:00Z",
             agents: Settings::default(),
@@ -91,13 +94,15 @@ impl Site {
             scraper: Arc::clone(&scraper) as _,
             control: Arc::clone(&control) as _,
         });
-        let front = Arc::new(Front::new(setup.access, setup.work, TimeZone::UTC, &telemetry));
+        let front = Arc::new(Front::new(setup.access, setup.work, TimeZone::UTC, &tasks, &telemetry));
         let server = Server::new(setup.limits, tasks.clone(), &telemetry);
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
         let routes = router(Arc::clone(&api), &front, setup.listener);
         let running = server.clone();
-        drop(tasks.spawn("listener", async move { running.run(socket, routes).await }));
+        let meters = Meters::new(&telemetry);
+        let tls = setup.tls.map(|tls| Arc::new(Acceptor::open(tls, "test".into(), meters).unwrap()));
+        drop(tasks.spawn("listener", async move { running.run(socket, tls, routes).await }));
         Self { address, tasks, telemetry, scraper, control, store, front, api, server, _folder: folder }
     }
 
@@ -106,7 +111,7 @@ impl Site {
         let socket = ControlSocket::bind(folder).await.unwrap();
         let routes = router(Arc::clone(&self.api), &self.front, Listener::default());
         let running = self.server.clone();
-        drop(self.tasks.spawn("control socket", async move { running.run(socket, routes).await }));
+        drop(self.tasks.spawn("control socket", async move { running.run(socket, None, routes).await }));
     }
 
     pub(crate) async fn connect(&self) -> TcpStream {
@@ -128,12 +133,17 @@ impl Site {
         self.ask("GET", target, &[], "").await
     }
 
-    /// One of the program's own samples, as it is written: `tidewatch_x_total{path="api"}`.
-    pub(crate) fn sample(&self, series: &str) -> f64 {
+    /// The program's own samples, as they are exposed.
+    pub(crate) fn text(&self) -> String {
         let (mut batch, mut text) = (Batch::new(), Vec::new());
         self.telemetry.collect(&mut batch);
         expose::write(&[&batch], Format::Text, &mut text);
-        let text = String::from_utf8(text).unwrap();
+        String::from_utf8(text).unwrap()
+    }
+
+    /// One of the program's own samples, as it is written: `tidewatch_x_total{path="api"}`.
+    pub(crate) fn sample(&self, series: &str) -> f64 {
+        let text = self.text();
         let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         line.unwrap_or_else(|| panic!("no {series} in:\n{text}")).parse().unwrap()
     }

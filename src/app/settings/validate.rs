@@ -1,28 +1,27 @@
 //! From what was written to what can be used: everything that is wrong with it is said at once.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
-use super::{Access, Flags, Settings};
+use super::{Door, Flags, Settings};
 use crate::alert::OWN_SOURCE;
 use crate::alert::policy::Policy;
 use crate::alert::route::Routes;
 use crate::alert::severity::Severities;
 use crate::config::{Document, Environment, Problem, ProblemSeverity as Severity, Problems, Secret};
-use crate::http::access::{self as http, may_listen};
+use crate::http::access as http;
 use crate::http::tokens::Tokens;
+use crate::notify;
 use crate::telemetry::check_level;
-use crate::{collect, notify};
 
 /// A configuration without a fault that would keep the program from running.
 #[derive(Clone, Debug)]
 pub struct Validated {
     /// The sections, completed.
     pub settings: Settings,
-    /// The resolved main address, then the others with their collectors.
-    pub addresses: Vec<(SocketAddr, Vec<String>)>,
+    /// Where it listens, the main listener first.
+    pub doors: Vec<Door>,
     /// The bearer token.
     pub token: Option<Secret>,
     /// Those that were given out for the data folder.
@@ -87,7 +86,8 @@ impl Validated {
         let Settings { access, external_url, .. } = &self.settings;
         let (token, external_url) = (self.token.clone(), external_url.clone());
         let tokens = Some(Arc::clone(&self.tokens));
-        http::Access { token, tokens, protect_metrics: access.protect_metrics, external_url }
+        let (users, certificates) = (access.users(), access.certificates());
+        http::Access { token, tokens, users, certificates, protect_metrics: access.protect_metrics, external_url }
     }
 
     /// Whether it may listen where it does.
@@ -96,7 +96,7 @@ impl Validated {
     /// What others reach without a token.
     pub(in super::super) fn may_listen(&self) -> Result<(), String> {
         let (access, open) = (self.access(), self.settings.access.open_without_token);
-        self.addresses.iter().try_for_each(|(address, _)| may_listen(address, &access, open))
+        self.doors.iter().try_for_each(|door| door.may_open(&access, open))
     }
 
     /// Tells the log what a person should know.
@@ -111,12 +111,12 @@ impl Validated {
     pub(in super::super) fn started_as(&mut self, old: &Self) -> Vec<&'static str> {
         let (new, started) = (&mut self.settings, &old.settings);
         let differs = [
-            ("listen, listeners", self.addresses != old.addresses),
+            ("listen, tls, listeners", self.doors != old.doors),
             ("data_dir", new.data_dir != started.data_dir),
             ("role", new.role != started.role),
             ("log.format", new.log.format != started.log.format),
         ];
-        self.addresses.clone_from(&old.addresses);
+        self.doors.clone_from(&old.doors);
         new.data_dir.clone_from(&started.data_dir);
         (new.role, new.log.format) = (started.role, started.log.format);
         differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
@@ -151,42 +151,19 @@ impl Settings {
 
     /// `None` where something is so wrong that nothing can be made of it; the problems say what.
     fn check(self, problems: &mut Problems) -> Option<Validated> {
-        let mut addresses = Vec::new();
-        let listeners = self.listeners.iter().enumerate();
-        let listeners = listeners.map(|(at, one)| (format!("listeners.{at}.address"), &one.address, &one.collectors));
-        for (key, text, collectors) in
-            std::iter::once(("listen".to_owned(), &self.listen, &Vec::new())).chain(listeners)
-        {
-            match address(text) {
-                Ok(address) => addresses.push((address, collectors.clone())),
-                Err(error) => problems.push(Problem::error(key, error).hint("write it like 127.0.0.1:9480")),
-            }
-        }
-        let collectors: Vec<&str> = collect::NAMES.iter().map(|(name, _)| *name).collect();
-        for (at, listener) in self.listeners.iter().enumerate() {
-            for name in listener.collectors.iter().filter(|name| !collectors.contains(&name.as_str())) {
-                let key = format!("listeners.{at}.collectors");
-                let problem = Problem::error(key, format!("there is no collector `{name}`"));
-                problems.push(problem.hint(format!("there are: {}", collectors.join(", "))));
-            }
-        }
+        let doors = self.doors(problems);
         let token = self.access.resolve(problems);
+        self.access.check(problems);
         let tokens = Tokens::open(&self.data_dir).map(Arc::new);
         let tokens = tokens.map_err(|error| problems.push(Problem::error("data_dir", error.to_string()))).ok();
-        let guard = http::Access { token: token.clone(), tokens: tokens.clone(), ..http::Access::default() };
-        for (at, (address, _)) in addresses.iter().enumerate() {
-            if let Err(error) = may_listen(address, &guard, self.access.open_without_token) {
-                let key = at.checked_sub(1).map_or("listen".to_owned(), |at| format!("listeners.{at}.address"));
-                problems.push(Problem::error(key, error).hint(
-                    "make a token (`tidewatch token create NAME --scope …`), or set access.token_file or TIDEWATCH_TOKEN, or, in a network you trust, access.open_without_token = true",
-                ));
-            }
-        }
-        if self.access.open_without_token && !guard.is_closed() {
-            let what = "posts to another name than localhost or the host of external_url are refused with 403";
-            let problem = Problem::warning("access.open_without_token", what);
-            problems.push(problem.hint("Alertmanager and agents must use that name, or a token, which ends the limit"));
-        }
+        let guard = http::Access {
+            token: token.clone(),
+            tokens: tokens.clone(),
+            users: self.access.users(),
+            certificates: self.access.certificates(),
+            ..http::Access::default()
+        };
+        self.guard(&doors, &guard, problems);
         let zone = self.zone(problems);
         if let Err(error) = check_level(&self.log.level) {
             problems.push(
@@ -219,7 +196,7 @@ impl Settings {
         };
         Some(Validated {
             settings: self,
-            addresses,
+            doors,
             token,
             tokens: tokens?,
             zone: zone?,
@@ -238,39 +215,4 @@ impl Settings {
             })
             .ok()
     }
-}
-
-impl Access {
-    /// The token, from wherever it is.
-    fn resolve(&self, problems: &mut Problems) -> Option<Secret> {
-        let (key, token) = match (&self.token, &self.token_file) {
-            (Some(_), Some(_)) => {
-                problems.push(Problem::error("access.token_file", "access.token is set too").hint("keep one of them"));
-                return None;
-            }
-            (Some(token), None) => ("access.token", token.clone()),
-            (None, Some(file)) => match std::fs::read_to_string(file) {
-                Ok(text) => ("access.token_file", Secret::new(text.trim())),
-                Err(error) => {
-                    problems.push(
-                        Problem::error("access.token_file", format!("{}: {error}", file.display()))
-                            .hint("the file holds the token alone, and tidewatch's user must be able to read it"),
-                    );
-                    return None;
-                }
-            },
-            (None, None) => return None,
-        };
-        if token.expose().len() < 16 {
-            let problem = Problem::error(key, "a token has at least 16 characters");
-            problems.push(problem.hint("make one: head -c 24 /dev/urandom | base64"));
-        }
-        Some(token)
-    }
-}
-
-fn address(text: &str) -> Result<SocketAddr, String> {
-    let text = text.strip_prefix(':').map_or_else(|| text.to_owned(), |port| format!("0.0.0.0:{port}"));
-    let text = text.replacen("localhost:", "127.0.0.1:", 1);
-    text.parse().map_err(|_| format!("`{text}` is no address with a port"))
 }

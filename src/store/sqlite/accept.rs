@@ -29,12 +29,14 @@ const MOST_TIMERS: i64 = 500;
 /// A group's last post is known to the minute, so that a repeat of it writes nothing.
 const SEEN_WITHIN: Duration = Duration::from_mins(1);
 
-const UNCHANGED: &str = "SELECT id FROM alert_group WHERE source = ?1 AND hash = ?2 AND receiver = ?3 \
-     AND external_url IS ?4 AND last_seen BETWEEN ?6 AND ?5 AND complete = ?7";
+const GROUP: &str = "SELECT id, receiver = ?3 AND external_url IS ?4 AND last_seen BETWEEN ?6 AND ?5 AND complete = ?7 \
+     FROM alert_group WHERE source = ?1 AND hash = ?2";
 
-const SEEN: &str = "INSERT INTO alert_group (source, hash, receiver, external_url, last_seen, complete) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (source, hash) DO UPDATE SET receiver = excluded.receiver, \
-     external_url = excluded.external_url, last_seen = excluded.last_seen, complete = excluded.complete RETURNING id";
+const NEW_GROUP: &str = "INSERT INTO alert_group (source, hash, receiver, external_url, last_seen, complete) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+
+const SEEN: &str =
+    "UPDATE alert_group SET receiver = ?2, external_url = ?3, last_seen = ?4, complete = ?5 WHERE id = ?1";
 
 const PRESENT: &str = "SELECT id, fingerprint FROM episode INDEXED BY episode_present \
      WHERE alert_group = ?1 AND ends_at IS NULL AND absent_since IS NULL AND held_until IS NULL";
@@ -58,7 +60,7 @@ pub(super) fn chunk(tx: &Tx<'_>, post: &Post, range: Range<usize>, policy: &Poli
     let alerts = post.alerts.get(range).unwrap_or_default();
     let mut view = View { db: tx.db, source, now: tx.now };
     let changes = decide(&mut view, &post.source, alerts, policy, tx.now)?;
-    apply(tx, source, Some(group), &changes)?;
+    apply(tx, source, Some(group.id), &changes)?;
     let mut counts = changes.counts;
     if first {
         let quarantined = post.quarantined.len() as u64 + post.unkept;
@@ -68,8 +70,8 @@ pub(super) fn chunk(tx: &Tx<'_>, post: &Post, range: Range<usize>, policy: &Poli
         counts.received += truncated + quarantined;
         intake::quarantine(tx, source, &post.quarantined)?;
     }
-    if last && complete(post) {
-        mark_absent(tx, group, post)?;
+    if last && complete(post) && !group.new {
+        mark_absent(tx, group.id, post)?;
     }
     tx.count(counts);
     Ok(counts)
@@ -80,16 +82,28 @@ fn complete(post: &Post) -> bool {
     post.truncated == 0 && post.quarantined.is_empty()
 }
 
-fn seen(tx: &Tx<'_>, source: i64, post: &Post) -> rusqlite::Result<i64> {
+/// The group of a post.
+struct Group {
+    id: i64,
+    /// No post showed it before, so there is nothing that it could lack.
+    new: bool,
+}
+
+fn seen(tx: &Tx<'_>, source: i64, post: &Post) -> rusqlite::Result<Group> {
     let (hash, now) = (post.group.cast_signed(), Nanos(tx.now));
     let lately = Nanos(tx.now.saturating_sub(SEEN_WITHIN).unwrap_or(Timestamp::MIN));
-    let row = params![source, hash, post.receiver, post.external_url, now, lately, complete(post)];
-    let unchanged = tx.db.prepare_cached(UNCHANGED)?.query_row(row, |row| row.get(0)).optional()?;
-    if let Some(id) = unchanged {
-        return Ok(id);
+    let (receiver, url, complete) = (&post.receiver, &post.external_url, complete(post));
+    let asked = params![source, hash, receiver, url, now, lately, complete];
+    let known = |row: &Row<'_>| Ok((row.get(0)?, row.get::<_, bool>(1)?));
+    let known = tx.db.prepare_cached(GROUP)?.query_row(asked, known).optional()?;
+    let Some((id, unchanged)) = known else {
+        let row = params![source, hash, receiver, url, now, complete];
+        return Ok(Group { id: tx.db.prepare_cached(NEW_GROUP)?.insert(row)?, new: true });
+    };
+    if !unchanged {
+        tx.db.prepare_cached(SEEN)?.execute(params![id, receiver, url, now, complete])?;
     }
-    let row = params![source, hash, post.receiver, post.external_url, now, complete(post)];
-    tx.db.prepare_cached(SEEN)?.query_row(row, |row| row.get(0))
+    Ok(Group { id, new: false })
 }
 
 fn mark_absent(tx: &Tx<'_>, group: i64, post: &Post) -> rusqlite::Result<()> {

@@ -10,6 +10,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::super::StoreError;
+use super::log::{self, Log};
 use super::migrate;
 
 /// How long a lock that another program holds is waited for. A post is answered within 5 s: what is queued behind the
@@ -71,6 +72,11 @@ pub(super) fn prepare(folder: &Path) -> Result<Connection, StoreError> {
     }
     migrate::migrate(&mut db, &file, migrate::MIGRATIONS)?;
     Ok(db)
+}
+
+/// The same for whoever syncs the log's file itself before it says that a commit is done.
+pub(super) fn sync_later(db: &Connection) -> Result<(), StoreError> {
+    Ok(db.pragma_update(None, "synchronous", "NORMAL")?)
 }
 
 /// A connection that writes.
@@ -166,8 +172,6 @@ fn reserve(db: &Connection, file: &Path) -> Result<(), StoreError> {
         tracing::warn!(%error, "there is no room to make the store's log long");
         return Ok(db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?);
     }
-    let mut log = file.as_os_str().to_owned();
-    log.push("-wal");
-    let synced = File::open(&log).and_then(|log| log.sync_all());
-    synced.map_err(|error| StoreError::Unavailable(format!("{}: {error}", Path::new(&log).display())))
+    let synced = Log::open(file).and_then(|log| log.sync_all());
+    synced.map_err(|error| StoreError::Unavailable(format!("{}: {error}", log::path(file).display())))
 }

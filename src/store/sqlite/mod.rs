@@ -1,5 +1,5 @@
-//! The store on SQLite: one file, one thread that writes, some that read. Each table's SQL stands beside the functions
-//! that use it.
+//! The store on SQLite: one file, one connection that writes, some that read. Each table's SQL stands beside the
+//! functions that use it.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -22,6 +22,8 @@ use crate::telemetry::Telemetry;
 
 use checkpoint::Pressure;
 use job::{Call, Job, Tx};
+use log::Log;
+use outcome::After;
 use writer::{Operation, Uncounted, Writer};
 
 mod accept;
@@ -35,8 +37,10 @@ mod intake;
 mod job;
 mod ledger;
 mod letters;
+mod log;
 pub(super) mod migrate;
 mod outbox;
+mod outcome;
 mod reader;
 mod retention;
 mod view;
@@ -47,6 +51,10 @@ const QUEUE: usize = 1_024;
 
 /// Commits take a tenth of a millisecond on a good disk, and seconds on a sick one.
 const COMMIT_BUCKETS: [f64; 12] = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 2.0, 5.0];
+
+fn no_thread(error: std::io::Error) -> StoreError {
+    StoreError::Unavailable(format!("no thread: {error}"))
+}
 
 /// The store in one file of a folder.
 pub struct SqliteStore {
@@ -80,31 +88,21 @@ impl SqliteStore {
         let seconds = telemetry.histogram("tidewatch_commit_seconds", help, &[], &COMMIT_BUCKETS);
         let seconds = seconds.with_label_values::<&str>(&[]);
         let (writer, queue) = sync_channel(QUEUE);
-        let (committed, commits) = sync_channel(1);
-        let (bell, pressure) = (Arc::new(Notify::new()), Arc::new(Pressure::default()));
+        let (checkpoint, commits) = sync_channel(1);
+        let (bell, pressure, log) = <(Arc<Notify>, Arc<Pressure>, Arc<Log>)>::default();
         let checkpoints = checkpoint::work(&file, commits, Arc::clone(&pressure))?;
         let readers = reader::start(&file, &clock, tasks)?;
         let (alive, ended) = watch::channel(());
-        let work = Writer {
-            file: file.clone(),
-            db,
-            clock: clock.clone(),
-            queue,
-            bell: Arc::clone(&bell),
-            seconds,
-            committed,
-            pressure,
-            uncounted: Uncounted::default(),
-            failing: false,
-        };
-        let no_thread = |error: std::io::Error| StoreError::Unavailable(format!("no thread: {error}"));
-        // It ends after the writer, whose signals it takes.
+        let after = Arc::new(After::new(Arc::clone(&bell), seconds, checkpoint));
+        let uncounted = Uncounted::default();
+        let turns = Writer { file: file.clone(), db, clock: clock.clone(), queue, pressure, log, after, uncounted };
+        // It ends after the writers, whose signals it takes.
         let checkpoints = move || {
             checkpoints();
             drop(alive);
         };
         drop(tasks.thread("store-checkpoint", checkpoints).map_err(no_thread)?);
-        drop(tasks.thread("store-writer", move || work.run()).map_err(no_thread)?);
+        writer::start(turns, tasks)?;
         let (tasks, writer) = (tasks.clone(), Mutex::new(Some(writer)));
         let next_look = Mutex::new(Timestamp::MIN);
         Ok(Self { file, owner, clock, tasks, writer, ended, readers, bell, next_look })
@@ -170,9 +168,7 @@ impl SqliteStore {
 
     fn bytes(&self) -> u64 {
         let size = |file: &Path| std::fs::metadata(file).map_or(0, |file| file.len());
-        let mut log = self.file.clone().into_os_string();
-        log.push("-wal");
-        size(&self.file) + size(Path::new(&log))
+        size(&self.file) + size(&log::path(&self.file))
     }
 }
 
@@ -338,7 +334,7 @@ impl Store for SqliteStore {
         let (from, to) = (self.file.clone(), file.to_owned());
         // A thread of its own: it takes as long as the file is big.
         let copying = self.tasks.thread("store-backup", move || migrate::backup(&connect::reader(&from)?, &to));
-        let copied = copying.map_err(|error| StoreError::Unavailable(format!("no thread: {error}")))?.await;
+        let copied = copying.map_err(no_thread)?.await;
         copied.unwrap_or_else(|panic| Err(StoreError::Unavailable(panic.to_string())))
     }
 

@@ -1,21 +1,28 @@
-//! The one thread that writes. It commits all that is queued in one transaction and never waits for more: whoever
-//! comes while the disk syncs is in the next one.
+//! One transaction at a time, of all that is queued; it never waits for more. Two threads take turns: while one waits
+//! for the disk, the other makes the next commit, and whoever comes while both wait is in the one after.
 
+use std::fs::File;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use prometheus::Histogram;
 use rusqlite::{Connection, ErrorCode};
-use tokio::sync::Notify;
 
+use super::super::StoreError;
 use super::checkpoint::Pressure;
 use super::connect;
 use super::job::{Job, Tx};
 use super::ledger;
+use super::log::Log;
+use super::no_thread;
+use super::outcome::{After, Committed};
 use crate::alert::Counts;
 use crate::clock::Clock;
+use crate::task::Tasks;
+
+/// One fills a transaction while one waits for the disk. A third would split what shares a commit.
+pub(super) const THREADS: usize = 2;
 
 /// So many operations share one commit at most, and so many alerts: the last of them waits for all.
 const MOST_OPERATIONS: usize = 256;
@@ -31,19 +38,16 @@ pub(super) struct Operation {
     pub(super) alerts: usize,
 }
 
+/// What the threads take turns with.
 pub(super) struct Writer {
     pub(super) file: PathBuf,
     pub(super) db: Connection,
     pub(super) clock: Clock,
     pub(super) queue: Receiver<Operation>,
-    pub(super) bell: Arc<Notify>,
-    pub(super) seconds: Histogram,
-    /// Wakes the checkpointer.
-    pub(super) committed: SyncSender<()>,
     pub(super) pressure: Arc<Pressure>,
+    pub(super) log: Arc<Log>,
+    pub(super) after: Arc<After>,
     pub(super) uncounted: Uncounted,
-    /// Whether the last commit failed: it was said.
-    pub(super) failing: bool,
 }
 
 /// What the ledger lacks, and since when; all of it was answered, none of it changed anything else.
@@ -92,23 +96,45 @@ fn failure(error: &rusqlite::Error) -> Failure {
     Failure { why: error.to_string(), locked, broken: !locked }
 }
 
+/// Starts the threads, which end when the last sender is gone and the queue is empty.
+pub(super) fn start(writer: Writer, tasks: &Tasks) -> Result<(), StoreError> {
+    connect::sync_later(&writer.db)?;
+    let (file, log, after) = (writer.file.clone(), Arc::clone(&writer.log), Arc::clone(&writer.after));
+    let turns = Arc::new(Mutex::new(writer));
+    for _ in 0..THREADS {
+        let (turns, log, after) = (Arc::clone(&turns), Arc::clone(&log), Arc::clone(&after));
+        let synced = Log::open(&file).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        drop(tasks.thread("store-writer", move || run(&turns, &log, &after, &synced)).map_err(no_thread)?);
+    }
+    Ok(())
+}
+
+fn run(turns: &Mutex<Writer>, log: &Log, after: &After, file: &File) {
+    loop {
+        // The lock is held while one waits for work; the other waits for the lock.
+        let committed = turns.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let Some(committed) = committed else { return };
+        let synced = log.sync(file, committed.commits);
+        after.answer(committed, synced);
+    }
+}
+
 impl Writer {
-    /// Works until the last sender is gone and the queue is empty.
-    pub(super) fn run(mut self) {
+    /// Makes the next commit that succeeds; it is not on the disk yet.
+    fn next(&mut self) -> Option<Committed> {
         loop {
             let first = match self.uncounted.patience() {
                 None => self.queue.recv().map_err(RecvTimeoutError::from),
                 Some(patience) => self.queue.recv_timeout(patience),
             };
-            let batch = match first {
+            let jobs = match first {
                 Ok(first) => self.queued(first),
-                Err(RecvTimeoutError::Timeout) => Vec::new(),
-                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Disconnected) if self.uncounted.since.is_none() => return None,
+                Err(_) => Vec::new(),
             };
-            self.batch(batch);
-        }
-        if self.uncounted.since.is_some() {
-            self.batch(Vec::new());
+            if let Some(committed) = self.batch(jobs) {
+                return Some(committed);
+            }
         }
     }
 
@@ -125,27 +151,23 @@ impl Writer {
         batch
     }
 
-    fn batch(&mut self, mut batch: Vec<Box<dyn Job>>) {
+    /// `None` when the commit failed: that is answered already.
+    fn batch(&mut self, mut jobs: Vec<Box<dyn Job>>) -> Option<Committed> {
         self.pressure.relieve(&self.db);
         let begun = Instant::now();
-        match self.commit(&mut batch) {
-            Ok(done) => {
-                self.seconds.observe(begun.elapsed().as_secs_f64());
-                for job in batch {
-                    job.answer(Ok(()));
+        let settled = self.log.settle(&self.db).map_err(|why| Failure { why, locked: false, broken: false });
+        match settled.and_then(|()| self.commit(&mut jobs)) {
+            Ok(Done { rings, wrote }) => {
+                if wrote {
+                    self.log.wrote();
                 }
-                if done.rings {
-                    self.bell.notify_waiters();
-                }
-                if done.wrote {
-                    if std::mem::take(&mut self.failing) {
-                        tracing::info!("the store commits again");
-                    }
-                    // It is awake already when the channel is full.
-                    let _awake = self.committed.try_send(());
-                }
+                // Also of one that wrote nothing: what it read may not be on the disk yet.
+                Some(Committed { jobs, begun, commits: self.log.written(), rings, wrote })
             }
-            Err(failure) => self.fail(batch, &failure),
+            Err(failure) => {
+                self.fail(jobs, &failure);
+                None
+            }
         }
     }
 
@@ -220,28 +242,22 @@ impl Writer {
         done.map(drop).map_err(|error| failure(&error))
     }
 
-    fn fail(&mut self, batch: Vec<Box<dyn Job>>, failure: &Failure) {
+    fn fail(&mut self, jobs: Vec<Box<dyn Job>>, failure: &Failure) {
         if self.uncounted.since.is_some() {
             self.uncounted.since = Some(Instant::now());
-        }
-        // Once for each change: the log is often on the disk that is full.
-        if !std::mem::replace(&mut self.failing, true) {
-            tracing::error!(why = failure.why, operations = batch.len(), "the store could not commit");
         }
         if !self.db.is_autocommit() {
             drop(self.db.execute_batch("ROLLBACK"));
         }
-        let mut refused = batch;
+        let mut refused = jobs;
         while failure.locked
             && let Ok(waiting) = self.queue.try_recv()
         {
             refused.push(waiting.job);
         }
-        for job in refused {
-            job.answer(Err(failure.why.clone()));
-        }
+        self.after.refuse(refused, &failure.why);
         if failure.broken {
-            match connect::writer(&self.file) {
+            match connect::writer(&self.file).and_then(|db| connect::sync_later(&db).map(|()| db)) {
                 Ok(db) => self.db = db,
                 Err(error) => tracing::error!(%error, "the store could not be opened again"),
             }

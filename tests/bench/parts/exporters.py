@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import time
 from contextlib import ExitStack, contextmanager
@@ -10,7 +11,7 @@ from pathlib import Path
 from . import servers
 from .report import Figure, Report, median, table
 
-ROUNDS, BATCHES = 40, 7
+ROUNDS, BATCHES, CONTAINERS = 40, 7, 5
 # The originals: a variable that names another binary, and Debian's name.
 PEERS = {
     "node_exporter": ("NODE_EXPORTER", "prometheus-node-exporter"),
@@ -70,13 +71,42 @@ def redis(folder):
         process.wait()
 
 
+@contextmanager
+def docker(folder):
+    """A private Docker daemon with some containers of busybox; its socket. Needs root, and Debian's docker.io, iptables and busybox-static."""
+    # Its own folder: a bridge's address and the containers' layers go with it.
+    home = Path(folder, "docker")
+    environment = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}
+
+    def run(*command):
+        return subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+    socket = run(servers.ROOT / "tests/support/start-dockerd", home)
+    environment["DOCKER_HOST"] = f"unix://{socket}"
+    try:
+        root = Path(folder, "busybox")
+        root.mkdir()
+        shutil.copy(shutil.which("busybox"), root)
+        run("sh", "-c", f"tar --create --directory '{root}' . | docker import - busybox:bench")
+        for at in range(CONTAINERS):
+            run("docker", "run", "--detach", "--name", f"bench{at}", "busybox:bench", "/busybox", "sleep", "100000")
+        yield socket
+    finally:
+        subprocess.run("docker ps --quiet | xargs --no-run-if-empty docker kill", shell=True, env=environment, stdout=subprocess.DEVNULL, check=False)
+        daemon = int(Path(home, "dockerd.pid").read_text())
+        os.kill(daemon, signal.SIGTERM)
+        deadline = time.monotonic() + 30
+        while Path(f"/proc/{daemon}").exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+
 def started(stack, name, folder, *arguments, environment=None, ready="/metrics"):
     port, program = servers.free_port(), servers.peer(*PEERS[name])
     command = [program, f"--web.listen-address=127.0.0.1:{port}", *arguments]
     return stack.enter_context(servers.Server(ready, command, port, Path(folder, f"{name}.log"), environment))
 
 
-def originals(stack, folder, database, keys, target):
+def originals(stack, folder, database, keys, target, containers):
     """Each with the path of one scrape."""
     blackbox = Path(folder, "blackbox.yml")
     blackbox.write_text(BLACKBOX)
@@ -88,9 +118,9 @@ def originals(stack, folder, database, keys, target):
         "redis_exporter": (stack.enter_context(servers.Server("/metrics", redis_command, redis_port, Path(folder, "redis.log"))), "metrics"),
         "blackbox_exporter": (started(stack, "blackbox_exporter", folder, f"--config.file={blackbox}"), f"probe?target={target}&module=http_2xx"),
     }
-    if "CADVISOR" in os.environ:
+    if containers:
         port = servers.free_port()
-        command = [servers.peer("CADVISOR", "cadvisor"), f"--port={port}", "--listen_ip=127.0.0.1"]
+        command = [servers.peer("CADVISOR", "cadvisor"), f"--port={port}", "--listen_ip=127.0.0.1", f"--docker=unix://{containers}"]
         found["cAdvisor"] = (stack.enter_context(servers.Server("/metrics", command, port, Path(folder, "cadvisor.log"))), "metrics")
     return found
 
@@ -102,9 +132,11 @@ def beside(bench):
         one, two = (stack.enter_context(servers.folder()) for _ in range(2))
         database, keys = stack.enter_context(postgres(one)), stack.enter_context(redis(one))
         target = f"http://{stack.enter_context(servers.alertmanager(two)).address}/-/healthy"
-        peers = originals(stack, two, database, keys, target)
+        containers = stack.enter_context(docker(two)) if "CADVISOR" in os.environ else None
+        peers = originals(stack, two, database, keys, target, containers)
+        socket = f'[collectors.containers]\nsocket = "{containers}"\n' if containers else ""
         ours = stack.enter_context(servers.tidewatch(
-            bench.tidewatch, one, config=PROBES.format(target=target),
+            bench.tidewatch, one, config=PROBES.format(target=target) + socket,
             environment={"MALLOC_ARENA_MAX": "1", "DATA_SOURCE_NAME": database, "REDIS_ADDR": keys}))
         everything = {"tidewatch": (ours, "metrics"), **peers}
         paths = [f"{server.address}/{path}" for server, path in everything.values()]
