@@ -106,9 +106,10 @@ async fn look(shared: &Shared, store: &dyn Store, started: Timestamp) -> Result<
         let time = text::time(since, now, &generation.validated.zone);
         let post = post(source, since, ended, &time);
         store.accept(post, Arc::new(to_everybody(policy))).await?;
-        match ended {
-            None => tracing::error!(source, %since, "the Watchdog does not arrive: every channel is told"),
-            Some(_) => tracing::info!(source, "the Watchdog arrives again"),
+        if ended.is_some() {
+            tracing::info!(source, "the Watchdog arrives again");
+        } else {
+            tracing::error!(source, %since, "the Watchdog does not arrive: every channel is told");
         }
     }
     Ok(())
@@ -208,7 +209,7 @@ mod tests {
     fn silent_at(heard: &[(&str, i64)], sources: &[&str], started: i64, now: i64) -> Vec<(String, bool)> {
         let heard = heard.iter().map(|(source, second)| ((*source).to_owned(), at(*second))).collect();
         let sources: Vec<String> = sources.iter().map(ToString::to_string).collect();
-        let watched = judge(&heard, &sources, Duration::from_secs(300), at(started), at(now));
+        let watched = judge(&heard, &sources, Duration::from_mins(5), at(started), at(now));
         watched.into_iter().map(|watched| (watched.source, watched.silent)).collect()
     }
 

@@ -14,7 +14,7 @@ use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
-use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::commands::{Data, Ehlo, Mail, Rcpt};
 use lettre::transport::smtp::extension::ClientId;
 use serde::Deserialize;
 
@@ -30,6 +30,7 @@ use letter::Letter;
 use progress::{Answers, Progress};
 use server::{Encryption, Server};
 
+mod cram;
 pub mod letter;
 mod progress;
 mod server;
@@ -177,9 +178,14 @@ impl Email {
             connection.starttls(tls.clone(), &hello).await.map_err(|error| failed("STARTTLS", &error))?;
         }
         if let Some((user, password)) = &self.server.login {
-            let credentials = Credentials::new(user.clone(), password.expose().to_owned());
-            let mechanisms = [Mechanism::Plain, Mechanism::Login];
-            connection.auth(&mechanisms, &credentials).await.map_err(|error| match error.status() {
+            let known = connection.server_info().get_auth_mechanism(&MECHANISMS).is_some();
+            let answered = if known {
+                let credentials = Credentials::new(user.clone(), password.expose().to_owned());
+                connection.auth(&MECHANISMS, &credentials).await.map(drop)
+            } else {
+                by_challenge(&mut connection, &hello, user, password).await?
+            };
+            answered.map_err(|error| match error.status() {
                 // The server's words could repeat what it was given.
                 Some(code) => SendError { what: format!("AUTH: answered {code}"), ..failed("AUTH", &error) },
                 None => failed("AUTH", &error),
@@ -187,6 +193,31 @@ impl Email {
         }
         Ok(connection)
     }
+}
+
+/// What lettre speaks; beside it there is CRAM-MD5.
+const MECHANISMS: [Mechanism; 2] = [Mechanism::Plain, Mechanism::Login];
+
+/// Logs in by CRAM-MD5. The inner error is the server's answer to it.
+async fn by_challenge(
+    connection: &mut AsyncSmtpConnection,
+    hello: &ClientId,
+    user: &str,
+    password: &Secret,
+) -> Result<Result<(), lettre::transport::smtp::Error>, SendError> {
+    // lettre keeps of the server's words only what it knows itself.
+    let offer = connection.command(Ehlo::new(hello.clone())).await.map_err(|error| failed("EHLO", &error))?;
+    let unusable = |what: &str| SendError { retry: Retry::Never, reason: "unauthorized", what: what.into() };
+    if !offer.message().any(cram::is_offered) {
+        return Err(unusable("AUTH: the server offers none of PLAIN, LOGIN and CRAM-MD5"));
+    }
+    let challenge = match connection.command("AUTH CRAM-MD5\r\n").await {
+        Ok(challenge) => challenge,
+        Err(error) => return Ok(Err(error)),
+    };
+    let answer = cram::answer(user, password.expose(), challenge.first_word().unwrap_or_default());
+    let answer = answer.ok_or_else(|| unusable("AUTH: the server's challenge is none"))?;
+    Ok(connection.command(format!("{answer}\r\n")).await.map(drop))
 }
 
 /// Nobody knows whether the message was taken.

@@ -251,7 +251,7 @@ mod tests {
         assert!(gate.tell() && !gate.tell());
         assert_eq!(gate.succeeded(), Arrived { is_news: true, others_wait_to_hear: true });
         assert_eq!((gate.stuck_since(), gate.succeeded().others_wait_to_hear), (None, false));
-        gate.failed(Retry::After(Duration::from_secs(600)), at(50));
+        gate.failed(Retry::After(Duration::from_mins(10)), at(50));
         assert_eq!(gate.stuck_since(), Some(at(50)), "asked for patience");
         gate.failed(Retry::Never, at(51));
         assert_eq!(gate.hands_over(at(60), Duration::from_secs(30)), Ok(()));

@@ -34,12 +34,11 @@ pub(super) fn hand_over(tx: &Tx<'_>, handover: &Handover) -> Result<u64, StoreEr
     let Some(to) = handover.to.first() else { return Ok(0) };
     let told = serde_json::Value::from(handover.to.clone()).to_string();
     let unheard = |row: &Row<'_>| Ok((row.get("subject")?, kind(row, "kind")?, time(row, "waiting_since")?));
-    let rows: rusqlite::Result<Vec<(Subject, Kind, Timestamp)>> = match handover.row {
-        Some(row) => tx.db.prepare_cached(OF_ROW)?.query_map(params![row, told], unheard)?.collect(),
-        None => {
-            let waiting = params![handover.from, Nanos(tx.now), told, MOST];
-            tx.db.prepare_cached(WAITING)?.query_map(waiting, unheard)?.collect()
-        }
+    let rows: rusqlite::Result<Vec<(Subject, Kind, Timestamp)>> = if let Some(row) = handover.row {
+        tx.db.prepare_cached(OF_ROW)?.query_map(params![row, told], unheard)?.collect()
+    } else {
+        let waiting = params![handover.from, Nanos(tx.now), told, MOST];
+        tx.db.prepare_cached(WAITING)?.query_map(waiting, unheard)?.collect()
     };
     let rows = rows?;
     for (subject, kind, since) in &rows {

@@ -154,6 +154,32 @@ async fn a_wrong_password_or_authority_is_told_without_the_password() {
     assert!(server.mails().is_empty());
 }
 
+/// The user's name and a digest over the challenge: never the password.
+#[tokio::test]
+async fn a_server_that_knows_only_cram_md5_is_logged_in_to() {
+    let challenge = "334 PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+";
+    let answer = "dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzMzNGQzODkw";
+    let ehlo = "250-stub\r\n250 AUTH CRAM-MD5";
+    let login = "username = 'tim'\npassword = 'tanstaaftanstaaf'\n";
+    let script = [("EHLO", ehlo), ("AUTH CRAM-MD5", challenge), (answer, "235 welcome")];
+    let server = ScriptedMail::start(BTreeMap::from(script)).await;
+    let one = channel(&mail(&format!("smtp://{}?tls=none", server.address), login), &deps("02:49"));
+    one.notifier.send(&opened()).await.unwrap();
+    let heard = server.heard();
+    assert!(heard.iter().any(|line| line == answer), "{heard:?}");
+    assert!(heard.iter().all(|line| !line.contains("tanstaaf")));
+
+    let script = [("EHLO", ehlo), ("AUTH CRAM-MD5", challenge), (answer, "535 no")];
+    let server = ScriptedMail::start(BTreeMap::from(script)).await;
+    let one = channel(&mail(&format!("smtp://{}?tls=none", server.address), login), &deps("02:49"));
+    let error = one.notifier.send(&opened()).await.unwrap_err();
+    assert_eq!((error.retry, error.reason), (Retry::Never, "unauthorized"), "{error}");
+    let server = ScriptedMail::start(BTreeMap::from([("EHLO", "250-stub\r\n250 AUTH GSSAPI")])).await;
+    let one = channel(&mail(&format!("smtp://{}?tls=none", server.address), login), &deps("02:49"));
+    let error = one.notifier.send(&opened()).await.unwrap_err();
+    assert!(error.what.contains("none of PLAIN, LOGIN and CRAM-MD5"), "{error}");
+}
+
 #[tokio::test]
 async fn a_server_that_repeats_the_password_does_not_bring_it_into_the_log() {
     let ehlo = "250-stub\r\n250 AUTH PLAIN LOGIN";
