@@ -208,14 +208,14 @@ impl Scraper for Shared {
         Ok(())
     }
 
-    async fn target(&self, request: TargetRequest, format: Format, out: &mut Vec<u8>) -> Result<Told, Option<Untold>> {
+    async fn target(&self, request: TargetRequest, format: Format, out: &mut Vec<u8>) -> Result<Told, Untold> {
         let generation = self.generation();
         let (engine, settings) = (&generation.engine, &generation.validated.settings);
         let everything = engine.everything();
         let served = if request.bound.is_empty() { everything.clone() } else { everything.bound(&request.bound) };
         let limit = patience(request.timeout, settings.scrape.timeout.0);
         let question = Question { query: request.query, limit };
-        match engine.answer(request.path, &served, &question).await.ok_or(None)? {
+        match engine.answer(request.path, &served, &question).await {
             Ok(Answer::Samples(batch)) => {
                 for dropped in expose::write(&[&batch], format, out) {
                     tracing::debug!(?dropped, "left out of a target's exposition");
@@ -230,9 +230,10 @@ impl Scraper for Shared {
                 let status = match refused {
                     Refused::Senseless(_) => http::StatusCode::BAD_REQUEST,
                     Refused::Forbidden(_) => http::StatusCode::FORBIDDEN,
+                    Refused::Unanswered(_) => http::StatusCode::NOT_FOUND,
                     Refused::Failed(_) => http::StatusCode::INTERNAL_SERVER_ERROR,
                 };
-                Err(Some((status, refused.to_string())))
+                Err((status, refused.to_string()))
             }
         }
     }

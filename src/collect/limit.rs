@@ -1,6 +1,7 @@
 //! The limit of series: a collector may not flood.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::Output;
 
@@ -19,9 +20,11 @@ pub(super) fn cut(out: &mut Output, max: usize) -> Cut {
     let mut cut = Cut::default();
     let mut left = max;
     for batch in out.batches_mut() {
-        for dropped in batch.truncate_families(left) {
-            cut.series += dropped.series;
-            cut.families.insert(dropped.family);
+        if batch.series() > left {
+            for dropped in Arc::make_mut(batch).truncate_families(left) {
+                cut.series += dropped.series;
+                cut.families.insert(dropped.family);
+            }
         }
         left = left.saturating_sub(batch.series());
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Collector, Schedule};
+use super::{Collector, Endpoint, Schedule};
 
 /// A collector that is enabled, ready to run.
 #[derive(Clone)]
@@ -15,8 +15,8 @@ pub struct Entry {
     pub schedule: Schedule,
     /// The exporter that it follows, and the release.
     pub follows: Option<(&'static str, &'static str)>,
-    /// The path on which it answers for a target that the request names.
-    pub endpoint: Option<&'static str>,
+    /// Where it answers for a target that the request names.
+    pub endpoint: Option<Endpoint>,
     /// What runs.
     pub collector: Arc<dyn Collector>,
 }
@@ -99,6 +99,10 @@ macro_rules! list {
         pub const NAMES: &[(&str, &[&str])] =
             &[$((stringify!($name), <$type as $crate::collect::Declare>::PARTS)),*];
 
+        /// Every collector with its endpoint, if it has one.
+        pub const ENDPOINTS: &[(&str, Option<$crate::collect::Endpoint>)] =
+            &[$((stringify!($name), <$type as $crate::collect::Declare>::ENDPOINT)),*];
+
         /// Builds the collectors that are enabled, in the order of the list.
         pub fn build(config: &Config, deps: &$crate::collect::Deps) -> Vec<$crate::collect::Entry> {
             const BUILD: &[fn(&Config, &$crate::collect::Deps) -> Option<$crate::collect::Entry>] = &[$(
@@ -129,7 +133,7 @@ mod tests {
     use async_trait::async_trait;
     use serde::Deserialize;
 
-    use crate::collect::{CollectError, Collector, Declare, Deps, Output, Schedule};
+    use crate::collect::{CollectError, Collector, Declare, Deps, Endpoint, Output, Schedule};
     use crate::config::{Document, Environment, Problem, Problems};
     use crate::metrics::Desc;
 
@@ -154,7 +158,7 @@ mod tests {
 
     impl Declare for Fake {
         type Config = FakeConfig;
-        const ENDPOINT: Option<&'static str> = Some("/probe");
+        const ENDPOINT: Option<Endpoint> = Some(Endpoint { path: "/probe", keys: "fakes" });
         const NAMED_BY: Option<&'static str> = Some("FAKE_SIZE");
         const PARTS: &'static [&'static str] = &["left", "right"];
 
@@ -274,8 +278,10 @@ mod tests {
         let mut problems = Problems::default();
         config.complete(&[("FAKE_SIZE", "3")].into(), &mut problems);
         assert!(problems.0.is_empty(), "{problems}");
-        let endpoints: Vec<_> = listed::build(&config, &deps()).iter().map(|entry| entry.endpoint).collect();
-        assert_eq!(endpoints, [Some("/probe"), Some("/probe")]);
+        let endpoints: Vec<_> =
+            listed::build(&config, &deps()).iter().map(|entry| entry.endpoint.unwrap().path).collect();
+        assert_eq!(endpoints, ["/probe", "/probe"]);
+        assert_eq!(listed::ENDPOINTS.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["alpha", "beta"]);
         config.complete(&[("FAKE_SIZE", "big")].into(), &mut problems);
         let keys: Vec<_> = problems.0.iter().map(|problem| problem.key.as_str()).collect();
         assert_eq!(keys, ["alpha.size", "beta.size"]);

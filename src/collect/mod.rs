@@ -32,7 +32,7 @@ mod select;
 mod slot;
 
 pub use docs::docs;
-pub use endpoint::{Answer, Question, Refused};
+pub use endpoint::{Answer, Endpoint, Question, Refused};
 pub use last::{Last, LastRun};
 pub use list::Entry;
 pub use said::Said;
@@ -72,7 +72,7 @@ pub enum CollectError {
 /// What one run of a collector yields.
 #[derive(Debug, Default)]
 pub struct Output {
-    parts: Vec<(&'static str, Batch)>,
+    parts: Vec<(&'static str, Arc<Batch>)>,
     /// What it tells in types, beside the samples.
     pub facts: Facts,
 }
@@ -81,25 +81,26 @@ impl Output {
     /// The batch of a part, which `collect[]` may ask for alone. A collector without parts uses its own name.
     pub fn part(&mut self, name: &'static str) -> &mut Batch {
         let index = self.parts.iter().position(|(part, _)| *part == name).unwrap_or_else(|| {
-            self.parts.push((name, Batch::new()));
+            self.parts.push((name, Arc::default()));
             self.parts.len() - 1
         });
-        &mut self.parts[index].1
+        Arc::make_mut(&mut self.parts[index].1)
     }
 
-    /// Adds a further batch to a part: that of one of several targets, which succeeds or fails alone.
-    pub fn add(&mut self, name: &'static str, batch: Batch) {
-        self.parts.push((name, batch));
+    /// Adds a further batch to a part: that of one of several targets, which succeeds or fails alone. It may be one that
+    /// the collector keeps, because nothing has changed since it was made.
+    pub fn add(&mut self, name: &'static str, batch: impl Into<Arc<Batch>>) {
+        self.parts.push((name, batch.into()));
     }
 
     /// All parts for cutting them down, in the order in which they were begun.
-    fn batches_mut(&mut self) -> impl Iterator<Item = &mut Batch> {
+    fn batches_mut(&mut self) -> impl Iterator<Item = &mut Arc<Batch>> {
         self.parts.iter_mut().map(|(_, batch)| batch)
     }
 
     /// All parts with their names, in the order in which they were begun.
     pub fn parts(&self) -> impl Iterator<Item = (&'static str, &Batch)> {
-        self.parts.iter().map(|(name, batch)| (*name, batch))
+        self.parts.iter().map(|(name, batch)| (*name, batch.as_ref()))
     }
 }
 
@@ -131,8 +132,8 @@ pub trait Declare: Collector + Sized {
     /// The exporter whose names, types and labels it follows, and of which release.
     const FOLLOWS: Option<(&'static str, &'static str)> = None;
 
-    /// The path on which it answers for a target that the request names: `/probe`.
-    const ENDPOINT: Option<&'static str> = None;
+    /// Where it answers for a target that the request names.
+    const ENDPOINT: Option<Endpoint> = None;
 
     /// The variable, or the key, that gives it something to collect from where nothing does.
     const NAMED_BY: Option<&'static str> = None;

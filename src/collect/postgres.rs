@@ -1,7 +1,7 @@
 //! `postgres`: servers of PostgreSQL, in parts that have the names, families and labels of postgres_exporter's
 //! collectors (release 0.20).
 //!
-//! One connection for each target and database, kept from run to run; queries go over it one after the other, under
+//! One connection for each target and database, kept from run to run; queries go over it one behind the other, under
 //! limits that the server itself keeps.
 
 use std::sync::Arc;
@@ -11,20 +11,23 @@ use async_trait::async_trait;
 use futures_util::future::{join, join_all};
 use tokio::time::Instant;
 
-use super::{Answer, CollectError, Collector, Declare, Deps, Output, Question, Refused, Said, named};
+use super::{Answer, CollectError, Collector, Declare, Deps, Endpoint, Output, Question, Refused, Said, named};
 use crate::config::{Environment, Problems};
 use crate::metrics::Desc;
 
 mod address;
+mod connection;
 mod console;
 mod custom;
 mod environment;
 mod findings;
+mod learned;
 mod part;
 mod parts;
 mod password;
 mod probe;
 mod rows;
+mod run;
 mod section;
 mod session;
 mod target;
@@ -32,7 +35,7 @@ mod tls;
 mod trouble;
 mod work;
 
-pub use address::{Address, SslMode};
+pub use address::{Address, ChannelBinding, SslMode};
 pub use section::{Databases, Parts, PostgresConfig, ProbeConfig, Statements, TargetConfig};
 
 use console::Console;
@@ -96,7 +99,8 @@ impl Declare for Postgres {
 
     const PARTS: &'static [&'static str] = parts::NAMES;
 
-    const ENDPOINT: Option<&'static str> = Some("/probe");
+    const ENDPOINT: Option<Endpoint> =
+        Some(Endpoint { path: "/probe", keys: "collectors.postgres.targets, collectors.postgres.probe" });
 
     const NAMED_BY: Option<&'static str> = Some("DATABASE_URL or DATA_SOURCE_NAME");
 

@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, timeout};
 
-use super::{Answer, CollectError, Collector, Declare, Deps, Output, Question, Refused, Said};
+use super::{Answer, CollectError, Collector, Declare, Deps, Endpoint, Output, Question, Refused, Said};
 use crate::clock::Clock;
 use crate::config::{Environment, Problem, Problems};
 use crate::metrics::expose::{self, Format};
@@ -259,7 +259,8 @@ impl Declare for Probes {
 
     const PARTS: &'static [&'static str] = &[];
 
-    const ENDPOINT: Option<&'static str> = Some("/probe");
+    const ENDPOINT: Option<Endpoint> =
+        Some(Endpoint { path: "/probe", keys: "collectors.probes.targets, collectors.probes.allow" });
 
     const NAMED_BY: Option<&'static str> = Some("[[collectors.probes.targets]]");
 

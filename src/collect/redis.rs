@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 
-use super::{Answer, CollectError, Collector, Declare, Deps, Output, Question, Refused, Said, allow, named};
+use super::{Answer, CollectError, Collector, Declare, Deps, Endpoint, Output, Question, Refused, Said, allow, named};
 use crate::clock::Clock;
 use crate::config::{Environment, Problems, Span};
 use crate::facts::State;
@@ -171,7 +171,8 @@ impl Declare for Redis {
 
     const FOLLOWS: Option<(&'static str, &'static str)> = Some(("redis_exporter", "1.88.0"));
 
-    const ENDPOINT: Option<&'static str> = Some("/scrape");
+    const ENDPOINT: Option<Endpoint> =
+        Some(Endpoint { path: "/scrape", keys: "collectors.redis.targets, collectors.redis.scrape" });
 
     const NAMED_BY: Option<&'static str> = Some("REDIS_ADDR");
 

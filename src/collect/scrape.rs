@@ -4,6 +4,7 @@
 //! [`patience`] lasts, which is shorter than what Prometheus waits for the response. So a slow collector costs its own
 //! series, and the rest still arrives.
 
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use futures_util::future::join_all;
 use tokio::time::{Instant, timeout};
 
 use super::slot::Slot;
-use super::{Answer, Entry, Last, Output, Question, Refused, Selection};
+use super::{Answer, ENDPOINTS, Entry, Last, Output, Question, Refused, Selection};
 use crate::clock::Clock;
 use crate::metrics::{Batch, Desc};
 use crate::task::{Tasks, words};
@@ -61,7 +62,7 @@ struct Inner {
 
 /// What one scrape has collected. Cheap: runs are shared with the other scrapers that waited for them.
 pub struct Scrape {
-    collected: Vec<(Arc<Output>, Vec<&'static str>)>,
+    collected: Vec<(Arc<Output>, Arc<BTreeSet<&'static str>>)>,
     report: Batch,
 }
 
@@ -115,31 +116,28 @@ impl Engine {
             if let Some((exporter, version)) = follows {
                 scrape.report.push(&COMPATIBLE, &[exporter, version], 1.0);
             }
-            scrape.collected.extend(output.map(|output| (output, parts.iter().copied().collect())));
+            scrape.collected.extend(output.map(|output| (output, Arc::clone(parts))));
         }
         scrape
     }
 
-    /// Asks the first selected collector with the endpoint `path`; `None` if there is none.
-    pub async fn answer(
-        &self,
-        path: &str,
-        selection: &Selection,
-        question: &Question,
-    ) -> Option<Result<Answer, Refused>> {
-        let serves =
-            |slot: &&Arc<Slot>| slot.entry.endpoint == Some(path) && selection.parts(slot.entry.name).is_some();
-        let entry = &self.0.slots.iter().find(serves)?.entry;
+    /// Asks the first selected collector with the endpoint `path`.
+    pub async fn answer(&self, path: &str, selection: &Selection, question: &Question) -> Result<Answer, Refused> {
+        let serves = |slot: &&Arc<Slot>| {
+            slot.entry.endpoint.is_some_and(|it| it.path == path) && selection.parts(slot.entry.name).is_some()
+        };
+        let Some(slot) = self.0.slots.iter().find(serves) else { return Err(Refused::unanswered(path, ENDPOINTS)) };
+        let entry = &slot.entry;
         let asked = AssertUnwindSafe(timeout(question.limit, entry.collector.answer(question))).catch_unwind().await;
-        Some(match asked {
-            Ok(Ok(answer)) => answer,
+        match asked {
+            Ok(Ok(answer)) => answer.map_err(|refused| refused.said_by(entry.name, path, ENDPOINTS)),
             Ok(Err(_)) => Err(Refused::Failed(format!("no answer within {:?}", question.limit))),
             Err(panic) => {
                 let what = words(panic.as_ref());
                 tracing::error!(collector = entry.name, what, "the endpoint panicked");
                 Err(Refused::Failed("this request failed here; the log says why".into()))
             }
-        })
+        }
     }
 
     /// The last known state of every collector that has run.

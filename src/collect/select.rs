@@ -1,12 +1,13 @@
 //! What of all collectors a scrape is about: `collect[]`, `exclude[]`, and the listener that it came by.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map};
+use std::sync::Arc;
 
 use super::Entry;
 
 /// The collectors of a scrape, each with the parts that are written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Selection(BTreeMap<&'static str, BTreeSet<&'static str>>);
+pub struct Selection(BTreeMap<&'static str, Arc<BTreeSet<&'static str>>>);
 
 /// A query that selects nothing that exists: the scraper's fault (400).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,7 +31,7 @@ const LONGEST_NAME: usize = 64;
 impl Selection {
     /// Everything.
     pub fn all<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Self {
-        Self(entries.into_iter().map(|entry| (entry.name, parts_of(entry))).collect())
+        Self(entries.into_iter().map(|entry| (entry.name, Arc::new(parts_of(entry)))).collect())
     }
 
     /// What a listener serves that is bound to some collectors or parts. A name that is not enabled adds nothing; that
@@ -58,7 +59,7 @@ impl Selection {
     }
 
     /// The parts of a collector that are written; `None` if it does not run.
-    pub fn parts(&self, collector: &str) -> Option<&BTreeSet<&'static str>> {
+    pub fn parts(&self, collector: &str) -> Option<&Arc<BTreeSet<&'static str>>> {
         self.0.get(collector)
     }
 
@@ -78,26 +79,29 @@ impl Selection {
     /// A collector with what of it is selected, or a part with its collector.
     fn named(&self, name: &str) -> Self {
         if let Some((collector, parts)) = self.0.get_key_value(name) {
-            return Self(BTreeMap::from([(*collector, parts.clone())]));
+            return Self(BTreeMap::from([(*collector, Arc::clone(parts))]));
         }
-        let one = |(collector, parts): (&&'static str, &BTreeSet<&'static str>)| {
-            parts.get(name).map(|part| (*collector, BTreeSet::from([*part])))
+        let one = |(collector, parts): (&&'static str, &Arc<BTreeSet<&'static str>>)| {
+            parts.get(name).map(|part| (*collector, Arc::new(BTreeSet::from([*part]))))
         };
         Self(self.0.iter().filter_map(one).collect())
     }
 
     fn add(&mut self, other: &Self) {
         for (collector, parts) in &other.0 {
-            self.0.entry(collector).or_default().extend(parts);
+            match self.0.entry(collector) {
+                btree_map::Entry::Vacant(place) => drop(place.insert(Arc::clone(parts))),
+                btree_map::Entry::Occupied(mut known) => Arc::make_mut(known.get_mut()).extend(parts.iter()),
+            }
         }
     }
 
     fn without(&self, other: &Self) -> Self {
         let left = self.0.iter().filter_map(|(collector, parts)| {
-            let Some(excluded) = other.0.get(collector) else { return Some((*collector, parts.clone())) };
+            let Some(excluded) = other.0.get(collector) else { return Some((*collector, Arc::clone(parts))) };
             let left: BTreeSet<_> = parts.difference(excluded).copied().collect();
             // What a collector writes under its own name is about its parts: alone it is not worth a run.
-            left.iter().any(|part| part != collector).then_some((*collector, left))
+            left.iter().any(|part| part != collector).then(|| (*collector, Arc::new(left)))
         });
         Self(left.collect())
     }
@@ -121,7 +125,7 @@ mod tests {
     fn selection(text: &'static str) -> Selection {
         let collectors = text.split_whitespace().map(|collector| {
             let (name, parts) = collector.split_once(':').unwrap();
-            (name, parts.split(',').collect())
+            (name, Arc::new(parts.split(',').collect()))
         });
         Selection(collectors.collect())
     }

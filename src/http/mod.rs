@@ -104,8 +104,8 @@ pub trait Scraper: Send + Sync + 'static {
     /// Writes the answer of a multi-target endpoint, `/probe` or `/scrape`, into `out`.
     ///
     /// # Errors
-    /// The question has no answer; or, `None`, nothing that this listener serves has that endpoint.
-    async fn target(&self, request: TargetRequest, format: Format, out: &mut Vec<u8>) -> Result<Told, Option<Untold>>;
+    /// The question has no answer.
+    async fn target(&self, request: TargetRequest, format: Format, out: &mut Vec<u8>) -> Result<Told, Untold>;
 }
 
 /// What a scraper asks of a multi-target endpoint.

@@ -126,11 +126,7 @@ async fn target(
     match api.scraper.target(request, format, &mut plain.bytes).await {
         Ok(Told::Samples) => packed(meters, &headers, format.content_type(), plain),
         Ok(Told::Text) => packed(meters, &headers, "text/plain; charset=utf-8", plain),
-        Err(Some((status, why))) => (status, format!("{why}\n")).into_response(),
-        Err(None) => {
-            let why = format!("no collector that is enabled and served here has {path}\n");
-            (StatusCode::NOT_FOUND, why).into_response()
-        }
+        Err((status, why)) => (status, format!("{why}\n")).into_response(),
     }
 }
 

@@ -14,6 +14,7 @@ use super::{Desc, Dropped, Histogram, Kind, Reason, Summary};
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     families: Vec<Family>,
+    /// Where each is, once there are more than a few.
     by_name: HashMap<Cow<'static, str>, usize, RandomState>,
     last: usize,
     lines: Lines,
@@ -22,6 +23,17 @@ pub struct Batch {
 
 /// Room for the first dozen lines: growing to that byte by byte costs more than the lines do.
 const ROOM: usize = 1_024;
+
+/// Among so many families a name is found more quickly by looking at each.
+const FEW: usize = 16;
+
+/// How much a batch held: as much as the next one of the same source will.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Room {
+    families: usize,
+    lines: usize,
+    bytes: usize,
+}
 
 /// The lines of plain samples, the same in both formats, as they were pushed.
 #[derive(Clone, Debug, Default)]
@@ -71,6 +83,21 @@ impl Batch {
     /// An empty batch.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty batch that can take as much as an earlier one without growing.
+    pub fn with_room(room: Room) -> Self {
+        let mut batch = Self::new();
+        batch.families.reserve_exact(room.families);
+        batch.lines.all.reserve_exact(room.lines);
+        // Values grow by a digit now and then.
+        batch.lines.bytes.reserve_exact(room.bytes + room.bytes / 16);
+        batch
+    }
+
+    /// How much it holds.
+    pub fn room(&self) -> Room {
+        Room { families: self.families.len(), lines: self.lines.all.len(), bytes: self.lines.bytes.len() }
     }
 
     /// An empty batch, each of whose samples will carry `instance` with this value: one of several targets of a kind.
@@ -170,6 +197,9 @@ impl Batch {
     /// Drops whole families, those that do not fit first, until at most `limit` series are left. Returns what it dropped.
     pub fn truncate_families(&mut self, limit: usize) -> Vec<Dropped> {
         let mut dropped = Vec::new();
+        if self.series() <= limit {
+            return dropped;
+        }
         let mut kept = 0;
         self.families.retain(|family| {
             let series = family.series();
@@ -181,8 +211,18 @@ impl Batch {
             }
             fits
         });
-        self.by_name = self.families.iter().enumerate().map(|(at, family)| (family.desc.name.clone(), at)).collect();
+        self.by_name.clear();
+        self.index();
         dropped
+    }
+
+    /// Notes where the last family is, or all, if they became too many to look at each.
+    fn index(&mut self) {
+        if self.families.len() > FEW {
+            let first = self.by_name.len();
+            let unknown = self.families.iter().enumerate().skip(first);
+            self.by_name.extend(unknown.map(|(at, family)| (family.desc.name.clone(), at)));
+        }
     }
 
     pub(super) fn families(&self) -> &[Family] {
@@ -212,12 +252,16 @@ impl Batch {
     fn family(&mut self, desc: &Desc) -> (&mut Family, &mut Lines) {
         let named = |at: &usize| self.families.get(*at).is_some_and(|family| family.desc.name == desc.name);
         let near = Some(self.last).filter(named).or(Some(self.last + 1).filter(named));
-        let at = near.or_else(|| self.by_name.get(desc.name.as_ref()).copied()).unwrap_or_else(|| {
+        let known = near.or_else(|| match self.families.len() {
+            0..=FEW => self.families.iter().position(|family| family.desc.name == desc.name),
+            _ => self.by_name.get(desc.name.as_ref()).copied(),
+        });
+        let at = known.unwrap_or_else(|| {
             if self.families.is_empty() {
                 self.lines.bytes.reserve(ROOM);
             }
-            self.by_name.insert(desc.name.clone(), self.families.len());
             self.families.push(Family::new(desc.clone()));
+            self.index();
             self.families.len() - 1
         });
         self.last = at;

@@ -15,7 +15,7 @@ mod merge;
 pub mod parse;
 mod text;
 
-pub use batch::Batch;
+pub use batch::{Batch, Room};
 pub use desc::{Desc, Kind};
 pub use dropped::{Dropped, Reason};
 pub use histogram::{Histogram, Summary};

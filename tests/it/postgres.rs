@@ -14,9 +14,11 @@ use tidewatch::telemetry::Telemetry;
 
 use crate::support::postgres::Server;
 
+mod bloat;
 mod console;
 mod custom;
 mod probe;
+mod reuse;
 mod secure;
 mod trouble;
 mod versions;

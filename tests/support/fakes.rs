@@ -50,7 +50,7 @@ impl Scraper for FakeScraper {
         Ok(())
     }
 
-    async fn target(&self, request: TargetRequest, _format: Format, out: &mut Vec<u8>) -> Result<Told, Option<Untold>> {
+    async fn target(&self, request: TargetRequest, _format: Format, out: &mut Vec<u8>) -> Result<Told, Untold> {
         out.extend_from_slice(format!("{request:?}").as_bytes());
         Ok(Told::Text)
     }

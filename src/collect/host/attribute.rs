@@ -38,14 +38,19 @@ pub(super) fn number(text: &str) -> Option<f64> {
 
 /// The names in a folder that begin with `prefix` and go on with a digit, and what follows the prefix.
 pub(super) fn numbered(folder: &Path, prefix: &str) -> Result<Vec<(String, String)>, CollectError> {
-    let rest = |name: String| {
-        let rest = name.strip_prefix(prefix)?.to_owned();
-        rest.starts_with(|c: char| c.is_ascii_digit()).then_some((name, rest))
+    Ok(in_order(&names(folder)?, prefix))
+}
+
+/// Those of the names that begin with `prefix` and go on with a digit, and what follows the prefix.
+pub(super) fn in_order(names: &[String], prefix: &str) -> Vec<(String, String)> {
+    let rest = |name: &String| {
+        let rest = name.strip_prefix(prefix)?;
+        rest.starts_with(|c: char| c.is_ascii_digit()).then(|| (name.clone(), rest.to_owned()))
     };
-    let mut numbered: Vec<_> = names(folder)?.into_iter().filter_map(rest).collect();
+    let mut numbered: Vec<_> = names.iter().filter_map(rest).collect();
     // The tenth after the ninth.
     numbered.sort_by_key(|(name, _)| name.len());
-    Ok(numbered)
+    numbered
 }
 
 /// Writes those attributes of a folder that hold a number.

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::attribute::{self, Attribute, MICRO};
 use super::human;
+use super::sysfs::if_there;
 use super::{Listed, Part, Run, Site};
 use crate::collect::CollectError;
 use crate::metrics::{Batch, Desc};
@@ -100,11 +101,8 @@ impl Listed for Bcache {
 #[async_trait]
 impl Part for Bcache {
     async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
-        if !self.folder.is_dir() {
-            return Ok(());
-        }
         // Beside the sets there are files to register devices.
-        for set in attribute::names(&self.folder)?.into_iter().filter(|name| name.contains('-')) {
+        for set in if_there(run.folders.names(&self.folder))?.into_iter().flatten().filter(|name| name.contains('-')) {
             let folder = self.folder.join(&set);
             push(&mut run.batch, &OF_SET, &folder, &[&set]);
             for (device, _) in attribute::numbered(&folder, "bdev")? {

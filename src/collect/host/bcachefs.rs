@@ -66,7 +66,7 @@ impl Listed for Bcachefs {
 #[async_trait]
 impl Part for Bcachefs {
     async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
-        for uuid in attribute::names(&self.folder)? {
+        for uuid in run.folders.names(&self.folder)? {
             let folder = self.folder.join(&uuid);
             if !folder.is_dir() {
                 continue;

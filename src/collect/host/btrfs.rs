@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::attribute;
 use super::files::Reader;
+use super::sysfs::if_there;
 use super::{Listed, Part, Run, Site};
 use crate::collect::CollectError;
 use crate::metrics::{Batch, Desc};
@@ -100,11 +101,8 @@ impl Btrfs {
 #[async_trait]
 impl Part for Btrfs {
     async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
-        if !self.folder.is_dir() {
-            return Ok(());
-        }
         // Beside the file systems there is `features`.
-        for name in attribute::names(&self.folder)?.into_iter().filter(|name| name.contains('-')) {
+        for name in if_there(run.folders.names(&self.folder))?.into_iter().flatten().filter(|name| name.contains('-')) {
             let folder = self.folder.join(&name);
             let uuid = attribute::text(&folder.join("metadata_uuid")).filter(|uuid| !uuid.is_empty()).unwrap_or(name);
             let label = attribute::text(&folder.join("label")).unwrap_or_default();

@@ -62,7 +62,7 @@ impl Part for Connections {
     async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
         for (file, desc) in &SIZES {
             let file = self.sizes.join(file);
-            let size: u64 = run.files.text(&file)?.trim().parse().map_err(|_| malformed(&file, "no number"))?;
+            let size: u64 = run.files.attribute(&file)?.trim().parse().map_err(|_| malformed(&file, "no number"))?;
             run.batch.push(desc, &[], size as f64);
         }
         // A kernel may be built without this one.

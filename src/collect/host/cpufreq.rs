@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 
-use super::sysfs::{attribute, names, value};
+use super::sysfs::{attribute, value};
 use super::{Listed, Part, Run, Site};
 use crate::collect::CollectError;
 use crate::metrics::Desc;
@@ -43,11 +43,11 @@ impl Listed for Frequencies {
 #[async_trait]
 impl Part for Frequencies {
     async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
-        for name in names(&self.folder)? {
+        for name in run.folders.names(&self.folder)? {
             let Some(processor) = name.strip_prefix("cpu").filter(|rest| rest.parse::<u32>().is_ok()) else { continue };
             // A processor that is offline has no such folder, and neither has one without the driver.
             let folder = self.folder.join(&name).join("cpufreq");
-            if folder.is_dir() {
+            if run.folders.has(&folder) {
                 frequencies(run, processor, &folder);
             }
         }

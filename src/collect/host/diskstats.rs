@@ -1,12 +1,13 @@
 //! `diskstats`: what block devices did (Documentation/admin-guide/iostats.rst of the kernel), and what they are.
 
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 
 use super::files::{Reader, counter};
 use super::filter::Filter;
-use super::udev::Properties;
+use super::udev::Udev;
 use super::{HostConfig, Listed, Part, Run, Site};
 use crate::collect::CollectError;
 use crate::config::Problems;
@@ -75,7 +76,7 @@ static ATA: [(&str, Desc); 3] = [
 pub(super) struct Disks {
     file: PathBuf,
     block: PathBuf,
-    udev: PathBuf,
+    udev: Mutex<Udev>,
     devices: Filter,
 }
 
@@ -94,7 +95,7 @@ impl Listed for Disks {
         Self {
             file: site.roots.procfs.join("diskstats"),
             block: site.roots.sysfs.join("block"),
-            udev: site.roots.rootfs.join("run/udev/data"),
+            udev: Mutex::new(Udev::new(site.roots.rootfs.join("run/udev/data"))),
             devices: site.config.diskstats.filter(DEVICES_EXCLUDED),
         }
     }
@@ -125,7 +126,8 @@ impl Part for Disks {
 impl Disks {
     /// What the device is, as udev and sysfs know it.
     fn describe(&self, [device, major, minor]: [&str; 3], files: &mut Reader, batch: &mut Batch) {
-        let udev = Properties::read(&self.udev, major, minor, files);
+        let mut udev = self.udev.lock().unwrap_or_else(PoisonError::into_inner);
+        let udev = udev.of(major, minor, files);
         // A slash in a device's name (`cciss/c0d0`) is an exclamation mark in sysfs.
         let folder = self.block.join(device.replace('/', "!"));
         let rotational = files.number(&folder.join("queue/rotational")).unwrap_or_default().to_string();

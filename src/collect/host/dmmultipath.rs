@@ -66,7 +66,7 @@ impl Multipath {
 #[async_trait]
 impl Part for Multipath {
     async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
-        for (device, _) in attribute::numbered(&self.block, "dm-")? {
+        for (device, _) in run.folders.numbered(&self.block, "dm-")? {
             let folder = self.block.join(&device);
             let text = |file: &str| attribute::text(&folder.join("dm").join(file));
             let Some(uuid) = text("uuid").filter(|uuid| uuid.starts_with("mpath-")) else { continue };

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 
 use super::attribute::{self, Attribute};
+use super::sysfs::if_there;
 use super::{Listed, Part, Run, Site};
 use crate::collect::CollectError;
 use crate::metrics::{Batch, Desc};
@@ -72,10 +73,7 @@ impl Listed for Memory {
 #[async_trait]
 impl Part for Memory {
     async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
-        if !self.folder.is_dir() {
-            return Ok(());
-        }
-        for (name, controller) in attribute::numbered(&self.folder, "mc")? {
+        for (name, controller) in if_there(run.folders.numbered(&self.folder, "mc"))?.into_iter().flatten() {
             let folder = self.folder.join(name);
             attribute::push(&mut run.batch, &CONTROLLER, &folder, &[&controller]);
             // Errors of which the controller does not know the row.

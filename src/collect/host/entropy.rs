@@ -33,7 +33,7 @@ impl Part for Entropy {
     async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
         for (file, desc) in &FILES {
             let file = self.folder.join(file);
-            let bits = counter(run.files.text(&file)?.trim()).ok_or_else(|| malformed(&file, "no number"))?;
+            let bits = counter(run.files.attribute(&file)?.trim()).ok_or_else(|| malformed(&file, "no number"))?;
             run.batch.push(desc, &[], bits);
         }
         Ok(())

@@ -66,7 +66,7 @@ impl Listed for FibreChannel {
 #[async_trait]
 impl Part for FibreChannel {
     async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
-        for host in attribute::names(&self.class)? {
+        for host in run.folders.names(&self.class)? {
             let folder = self.class.join(&host);
             let text = |file: &str| attribute::text(&folder.join(file)).unwrap_or_default();
             let words = ["speed", "port_state", "port_type"].map(text);

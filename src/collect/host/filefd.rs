@@ -30,7 +30,7 @@ impl Listed for OpenFiles {
 impl Part for OpenFiles {
     async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
         // The second is always 0.
-        let mut numbers = run.files.text(&self.file)?.split_ascii_whitespace().map(counter);
+        let mut numbers = run.files.attribute(&self.file)?.split_ascii_whitespace().map(counter);
         let (Some(Some(allocated)), _, Some(Some(maximum))) = (numbers.next(), numbers.next(), numbers.next()) else {
             return Err(malformed(&self.file, "not three numbers"));
         };

@@ -31,7 +31,7 @@ pub(super) struct Reader {
 impl Reader {
     /// Begins a run: files that the last one did not read are closed.
     pub(super) fn begin(&mut self) {
-        self.kept.sweep();
+        self.kept.begin();
     }
 
     /// The whole file, or the second one where the first cannot be read.
@@ -46,10 +46,17 @@ impl Reader {
         self.as_text(path)
     }
 
-    /// An attribute of sysfs as text: a read that does not fill its page is the last one.
+    /// A file that the kernel gives in one piece, as text: a read that leaves room is the last one. So are attributes of
+    /// sysfs, settings, and those tables of procfs that it makes as a single record (`single_open`).
     pub(super) fn attribute(&mut self, path: &Path) -> Result<&str, CollectError> {
-        self.load_until(path, |read| read < PAGE)?;
+        self.load_until(path, |_| true)?;
         self.as_text(path)
+    }
+
+    /// The same, or the second file where the first cannot be read.
+    pub(super) fn attribute_of_either(&mut self, [first, second]: &[PathBuf; 2]) -> Result<&str, CollectError> {
+        self.load_until(first, |_| true).or_else(|_| self.load_until(second, |_| true))?;
+        self.as_text(first)
     }
 
     /// The whole file as text, or the second one where the first cannot be read.
@@ -63,10 +70,9 @@ impl Reader {
         self.kept.read(path, |file| digits(|buffer| read_at(file, buffer, 0))).ok()?
     }
 
-    /// Whether the folder of a device is there. Files in it that are open are closed where it is another device's than
-    /// in the last run: they follow their device when it is renamed.
-    pub(super) fn is_device(&mut self, folder: &Path) -> bool {
-        self.kept.is_device(folder)
+    /// Takes a device's folder to be the one with this number of its entry: see [`Kept::belongs`].
+    pub(super) fn belongs(&mut self, folder: &Path, inode: u64) {
+        self.kept.belongs(folder, inode);
     }
 
     /// Whether the table of mounts that the last run read is still as it was; see [`Kept::is_unchanged`].
@@ -149,7 +155,7 @@ fn digits(read: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> io::Result<Optio
     Ok(text.and_then(|text| text.trim().parse().ok()))
 }
 
-/// A file that several parts need, read at most once a run.
+/// A file of one piece that several parts need, read at most once a run.
 #[derive(Default)]
 pub(super) struct Once {
     reader: Reader,
@@ -160,7 +166,7 @@ impl Once {
     /// The file's text. `path` is the same in every call of a run.
     pub(super) fn text(&mut self, path: &Path) -> Result<&str, CollectError> {
         if !self.read {
-            self.reader.text(path)?;
+            self.reader.attribute(path)?;
             self.read = true;
         }
         std::str::from_utf8(self.reader.loaded()).map_err(|error| malformed(path, &error.to_string()))

@@ -75,7 +75,7 @@ struct Chip {
 #[async_trait]
 impl Part for Hwmon {
     async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
-        let folders = attribute::names(&self.class)?.into_iter().map(|name| self.class.join(name));
+        let folders = run.folders.names(&self.class)?.into_iter().map(|name| self.class.join(name));
         let chips: Vec<Chip> = folders.filter_map(Chip::find).collect();
         for chip in &chips {
             let label = chip.label(&chips);

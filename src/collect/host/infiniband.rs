@@ -63,7 +63,7 @@ impl Listed for InfiniBand {
 #[async_trait]
 impl Part for InfiniBand {
     async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
-        for device in attribute::names(&self.class)? {
+        for device in run.folders.names(&self.class)? {
             if !self.devices.takes(&device) {
                 continue;
             }

@@ -2,29 +2,35 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::fd::AsFd;
 use std::path::Path;
+use std::time::Instant;
 
+use foldhash::fast::RandomState;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::absent::{Absent, not_found};
 
 /// So many stay open; a host may have more network devices than a process may have files.
 const MOST: usize = 128;
 
 /// After so many reads a file is opened anew: an open file of sysfs follows its device, whose name may have become
-/// another's. That of a network device is noticed at once, by [`Kept::is_device`].
+/// another's. That of a network device is noticed at once, by [`Kept::belongs`].
 const READS: u32 = 20;
 
 /// Files of procfs and sysfs by their path, and the folders of devices.
 #[derive(Default)]
 pub(super) struct Kept {
-    files: HashMap<OsString, Open>,
-    folders: HashMap<OsString, Folder>,
+    files: HashMap<OsString, Open, RandomState>,
+    folders: HashMap<OsString, Folder, RandomState>,
+    absent: Absent,
+    now: Option<Instant>,
 }
 
 struct Folder {
-    /// Sysfs gives each device's folder a number of its own, which stays when it is renamed.
+    /// Of its entry in the class's folder.
     inode: u64,
     /// In this run.
     used: bool,
@@ -38,26 +44,27 @@ struct Open {
 }
 
 impl Kept {
-    /// Closes what was not read since the last call.
-    pub(super) fn sweep(&mut self) {
+    /// Begins a run: closes what was not read in the last one.
+    pub(super) fn begin(&mut self) {
         self.files.retain(|_, open| std::mem::take(&mut open.used));
         self.folders.retain(|_, folder| std::mem::take(&mut folder.used));
+        self.now = Some(Instant::now());
     }
 
-    /// Whether the folder of a device is there; looked at once a run. What is open below it is closed if it is the
-    /// folder of another device than in the last run.
-    pub(super) fn is_device(&mut self, path: &Path) -> bool {
-        let known = self.folders.get(path.as_os_str());
-        if known.is_some_and(|folder| folder.used) {
-            return true;
+    /// Takes a device's folder to be the one with this number. What is open below it is closed if it was another
+    /// device's in the last run.
+    pub(super) fn belongs(&mut self, folder: &Path, inode: u64) {
+        if let Some(known) = self.folders.get_mut(folder.as_os_str()) {
+            known.used = true;
+            if known.inode == inode {
+                return;
+            }
+            known.inode = inode;
+            self.files.retain(|file, _| !Path::new(file).starts_with(folder));
+            self.absent.forget_below(folder);
+        } else {
+            self.folders.insert(folder.into(), Folder { inode, used: true });
         }
-        let Some(found) = std::fs::metadata(path).ok().filter(Metadata::is_dir) else { return false };
-        let inode = found.ino();
-        if known.is_none_or(|folder| folder.inode != inode) {
-            self.files.retain(|file, _| !Path::new(file).starts_with(path));
-        }
-        self.folders.insert(path.into(), Folder { inode, used: true });
-        true
     }
 
     /// Reads a file with `read`, which begins at its beginning. A file whose device or process is gone fails; it is then
@@ -75,7 +82,11 @@ impl Kept {
             }
             self.files.remove(path.as_os_str());
         }
-        let file = File::open(path)?;
+        let now = *self.now.get_or_insert_with(Instant::now);
+        if self.absent.has(path, now) {
+            return Err(not_found());
+        }
+        let file = File::open(path).inspect_err(|error| self.absent.note(path, error, now))?;
         let result = read(&file);
         if stays(&result) && self.files.len() < MOST && is_of_kernel(&file) {
             self.files.insert(path.into(), Open { file, reads: 0, used: true });
@@ -110,9 +121,9 @@ pub(super) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result
     }
 }
 
-/// Whether the file is written by the kernel as it is read. Any other may be replaced by a new one under its name.
+/// Whether a file is written by the kernel as it is read, or a folder is its own. Any other may be replaced by a new one under its name.
 #[cfg(target_os = "linux")]
-fn is_of_kernel(file: &File) -> bool {
+pub(super) fn is_of_kernel(file: &impl AsFd) -> bool {
     // From linux/magic.h.
     const SYSFS: u64 = 0x6265_6572;
     const PROCFS: u64 = rustix::fs::PROC_SUPER_MAGIC as u64;
@@ -120,7 +131,7 @@ fn is_of_kernel(file: &File) -> bool {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn is_of_kernel(_: &File) -> bool {
+pub(super) fn is_of_kernel(_: &impl AsFd) -> bool {
     false
 }
 
@@ -188,29 +199,35 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_became_another_devices_is_read_anew() {
+    fn what_became_another_devices_is_read_anew() {
         let (mut kept, folder) = (Kept::default(), tempfile::tempdir().unwrap());
         let device = folder.path().join("eth0");
         // As a device of sysfs is: a link to the folder that has the files.
-        let becomes = |kept: &mut Kept, target: &str| {
+        let mut becomes = |target: &str, inode| {
             if device.is_symlink() {
                 fs::remove_file(&device).unwrap();
             }
             std::os::unix::fs::symlink(target, &device).unwrap();
-            kept.sweep();
-            assert!(kept.is_device(&device));
-            read(kept, &device.join("stat")).unwrap().split(' ').next().unwrap().to_owned()
+            kept.begin();
+            kept.belongs(&device, inode);
+            let id = read(&mut kept, &device.join("stat")).unwrap().split(' ').next().unwrap().to_owned();
+            (id, kept.files.len())
         };
         let (own, first) = (std::process::id().to_string(), "1".to_owned());
-        assert_eq!(becomes(&mut kept, "/proc/self"), own);
-        assert_eq!(kept.files.len(), 1);
-        assert_eq!(becomes(&mut kept, "/proc/1"), first);
-        assert_eq!(becomes(&mut kept, "/proc/self"), own);
-        fs::remove_file(&device).unwrap();
-        assert!(kept.is_device(&device), "it is looked at once a run");
-        kept.sweep();
-        assert!(!kept.is_device(&device));
-        assert!(!kept.is_device(Path::new("/proc/stat")), "a file is no device");
+        assert_eq!(becomes("/proc/self", 7), (own.clone(), 1));
+        assert_eq!(becomes("/proc/1", 8), (first.clone(), 1));
+        assert_eq!(becomes("/proc/self", 8), (first, 1), "it follows its device");
+        assert_eq!(becomes("/proc/self", 9), (own, 1));
+    }
+
+    #[test]
+    fn what_the_kernel_lacks_is_not_looked_for_again_in_the_next_run() {
+        let (mut kept, path) = (Kept::default(), Path::new("/proc/none"));
+        for _ in 0..2 {
+            assert_eq!(read(&mut kept, path).unwrap_err().kind(), io::ErrorKind::NotFound);
+            kept.begin();
+            assert!(kept.absent.has(path, Instant::now()));
+        }
     }
 
     #[test]
@@ -228,9 +245,9 @@ mod tests {
         for path in ["/proc/stat", "/proc/loadavg"] {
             read(&mut kept, Path::new(path)).unwrap();
         }
-        kept.sweep();
+        kept.begin();
         read(&mut kept, Path::new("/proc/stat")).unwrap();
-        kept.sweep();
+        kept.begin();
         assert_eq!(kept.files.keys().collect::<Vec<_>>(), ["/proc/stat"]);
         for number in 0..2 * MOST {
             read(&mut kept, &Path::new("/proc").join("./".repeat(number)).join("uptime")).unwrap();

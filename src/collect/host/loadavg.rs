@@ -32,7 +32,7 @@ impl Listed for LoadAverage {
 #[async_trait]
 impl Part for LoadAverage {
     async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
-        let text = run.files.text(&self.file)?;
+        let text = run.files.attribute(&self.file)?;
         let mut fields = text.split_ascii_whitespace();
         for desc in &LOAD {
             let value: Option<f64> = fields.next().and_then(|field| field.parse().ok());

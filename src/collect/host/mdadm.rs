@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::files::malformed;
 use super::mdstat::{self, Array};
-use super::sysfs::{if_there, names, value};
+use super::sysfs::{if_there, value};
 use super::{Listed, Part, Run, Site};
 use crate::collect::CollectError;
 use crate::metrics::Desc;
@@ -51,7 +51,7 @@ impl Part for Arrays {
             write(run, array);
         }
         // Arrays that the table does not list, too: they are being made or taken apart.
-        for device in if_there(names(&self.block))?.unwrap_or_default() {
+        for device in if_there(run.folders.names(&self.block))?.unwrap_or_default() {
             if device.starts_with("md") {
                 self.device(run, &device)?;
             }

@@ -113,7 +113,7 @@ impl Listed for Memory {
 impl Part for Memory {
     async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
         let (mut next, mut total, mut available) = (0, None, None);
-        for line in run.files.text(&self.file)?.lines() {
+        for line in run.files.attribute(&self.file)?.lines() {
             let Some((key, value, unit)) = parse(line) else { continue };
             match key {
                 "MemTotal" => total = Some(value),

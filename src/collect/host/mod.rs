@@ -13,8 +13,9 @@ use async_trait::async_trait;
 use super::{CollectError, Collector, Declare, Deps, Output};
 use crate::clock::Clock;
 use crate::config::{Environment, Problems};
-use crate::metrics::{Batch, Desc};
+use crate::metrics::{Batch, Desc, Room};
 
+mod absent;
 mod attribute;
 mod config;
 mod dbus;
@@ -23,6 +24,7 @@ mod fields;
 mod files;
 mod filter;
 mod findings;
+mod folders;
 mod glob;
 mod human;
 mod infiniband_counters;
@@ -35,6 +37,7 @@ mod names;
 mod netlink;
 mod rpc;
 mod sensor;
+mod stamp;
 mod statvfs;
 mod sysfs;
 mod sysinfo;
@@ -154,6 +157,8 @@ impl Roots {
 #[derive(Default)]
 struct Run {
     batch: Batch,
+    /// What each part's batch held the last time.
+    rooms: Vec<Room>,
     /// What other programs wrote. It gives way where it has a name of ours.
     foreign: Batch,
     /// A table, walked while files about its rows are read into the other.
@@ -161,6 +166,7 @@ struct Run {
     files: files::Reader,
     /// For network devices, of which a host may have so many that no other file would stay open.
     devices: files::Reader,
+    folders: folders::Folders,
     /// `/proc/stat`, which two parts read: the kernel works longest for it.
     stat: files::Once,
     findings: findings::Findings,
@@ -216,9 +222,13 @@ impl Collector for Host {
         run.table.begin();
         run.files.begin();
         run.devices.begin();
+        run.folders.begin();
         run.findings = findings::Findings::default();
-        for entry in &self.parts {
+        let mut rooms = std::mem::take(&mut run.rooms);
+        rooms.resize(self.parts.len(), Room::default());
+        for (entry, room) in self.parts.iter().zip(&mut rooms) {
             let begun = Instant::now();
+            run.batch = Batch::with_room(*room);
             let result = entry.part.collect(&mut run).await;
             let mut batch = std::mem::take(&mut run.batch);
             if result.is_err() {
@@ -226,9 +236,11 @@ impl Collector for Host {
             }
             batch.push(&DURATION, &[entry.name], begun.elapsed().as_secs_f64());
             batch.push(&SUCCESS, &[entry.name], f64::from(result.is_ok()));
-            *out.part(entry.name) = batch;
+            *room = batch.room();
+            out.add(entry.name, batch);
             entry.report(result.err());
         }
+        run.rooms = rooms;
         // Last, so that the limit of series costs these first.
         out.add("textfile", std::mem::take(&mut run.foreign).foreign());
         out.facts.services.push(run.findings.state(self.clock.now()));

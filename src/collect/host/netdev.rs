@@ -84,6 +84,7 @@ impl Listed for NetworkDevices {
 impl Part for NetworkDevices {
     async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
         let [file, _] = &self.tables;
+        let devices = run.folders.entries(&self.class).unwrap_or_default();
         let mut lines = run.table.text_of_either(&self.tables)?.lines();
         let header = lines.nth(1).ok_or_else(|| malformed(file, "no header of two lines"))?;
         let columns = columns(header).ok_or_else(|| malformed(file, "a header without two sides"))?;
@@ -99,10 +100,10 @@ impl Part for NetworkDevices {
                     run.batch.push(desc, &[device], value);
                 }
             }
+            let Some(entry) = devices.iter().find(|entry| entry.name == device) else { continue };
             let folder = self.class.join(device);
-            if run.devices.is_device(&folder)
-                && let Some(value) = run.devices.number(&folder.join("statistics/rx_nohandler"))
-            {
+            run.devices.belongs(&folder, entry.inode);
+            if let Some(value) = run.devices.number(&folder.join("statistics/rx_nohandler")) {
                 run.batch.push(&NO_HANDLER, &[device], value as f64);
             }
         }

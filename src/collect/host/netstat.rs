@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 
-use super::fields::{Fields, word};
+use super::fields::{Fields, Pass, word};
 use super::files::malformed;
 use super::sysfs::if_there;
 use super::{HostConfig, Listed, Part, Run, Site};
@@ -54,43 +54,41 @@ impl Listed for Protocols {
 #[async_trait]
 impl Part for Protocols {
     async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
-        let mut field = String::new();
+        let mut pass = self.fields.pass();
         for table in &self.tables {
-            let text = run.files.text_of_either(table)?;
-            self.table(text, &mut field, &mut run.batch).ok_or_else(|| malformed(&table[0], "names without values"))?;
+            let text = run.files.attribute_of_either(table)?;
+            push_table(text, &mut pass, &mut run.batch).ok_or_else(|| malformed(&table[0], "names without values"))?;
         }
         // Without IPv6 the file is not there.
-        if let Some(text) = if_there(run.files.text_of_either(&self.lines))? {
+        if let Some(text) = if_there(run.files.attribute_of_either(&self.lines))? {
             for line in text.lines() {
                 let mut words = line.split_ascii_whitespace();
                 let (Some(name), Some(value)) = (words.next(), words.next()) else { continue };
                 // `Ip6InReceives` is `InReceives` of `Ip6`.
                 let Some((protocol, name)) = name.split_once('6') else { continue };
-                let value = value.parse().map_err(|_| malformed(&self.lines[0], "a value that is no number"))?;
-                field.clear();
-                field.extend([protocol, "6_", name]);
-                self.fields.push(&mut run.batch, &field, value);
+                if let Some(desc) = pass.family([protocol, "6_", name]) {
+                    let value = value.parse().map_err(|_| malformed(&self.lines[0], "a value that is no number"))?;
+                    run.batch.push(desc, &[], value);
+                }
             }
         }
         Ok(())
     }
 }
 
-impl Protocols {
-    /// Reads pairs of lines, `Tcp: A B` and `Tcp: 1 2`. Nothing, where one lacks its other.
-    fn table(&self, text: &str, field: &mut String, batch: &mut Batch) -> Option<()> {
-        let mut lines = text.lines();
-        while let Some(names) = lines.next() {
-            let (protocol, names) = names.split_once(':')?;
-            let (_, values) = lines.next()?.split_once(':').filter(|(same, _)| *same == protocol)?;
-            let mut values = values.split_ascii_whitespace();
-            for name in names.split_ascii_whitespace() {
-                let value = values.next()?.parse().ok()?;
-                field.clear();
-                field.extend([protocol, "_", name]);
-                self.fields.push(batch, field, value);
+/// Writes a table of pairs of lines: the names of a protocol's fields, and their values.
+fn push_table(text: &str, pass: &mut Pass<'_>, batch: &mut Batch) -> Option<()> {
+    let mut lines = text.lines();
+    while let Some(names) = lines.next() {
+        let (protocol, names) = names.split_once(':')?;
+        let (_, values) = lines.next()?.split_once(':').filter(|(same, _)| *same == protocol)?;
+        let mut values = values.split_ascii_whitespace();
+        for name in names.split_ascii_whitespace() {
+            let value = values.next()?;
+            if let Some(desc) = pass.family([protocol, "_", name]) {
+                batch.push(desc, &[], value.parse().ok()?);
             }
         }
-        Some(())
     }
+    Some(())
 }

@@ -55,7 +55,7 @@ impl Listed for Nvme {
 #[async_trait]
 impl Part for Nvme {
     async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
-        for device in attribute::names(&self.class)? {
+        for device in run.folders.names(&self.class)? {
             let folder = self.class.join(&device);
             let [firmware, model, serial, state, id] = ["firmware_rev", "model", "serial", "state", "cntlid"]
                 .map(|file| attribute::text(&folder.join(file)).unwrap_or_default());

@@ -1,13 +1,16 @@
 //! `os`: which distribution is installed (os-release(5)).
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::files::malformed;
+use super::stamp::{self, Stamped};
+use super::sysfs::no_data;
 use super::{Listed, Part, Run, Site};
 use crate::collect::CollectError;
 use crate::metrics::Desc;
@@ -41,8 +44,18 @@ static SUPPORT_END: Desc = Desc::gauge(
     &[],
 );
 
+/// What the file says.
+struct Told {
+    /// By [`LABELS`].
+    labels: Vec<String>,
+    version: Option<f64>,
+    support_end: Option<f64>,
+}
+
 pub(super) struct Release {
     files: [PathBuf; 2],
+    /// Of each file.
+    told: Mutex<[Option<Stamped<Told>>; 2]>,
 }
 
 impl Listed for Release {
@@ -51,28 +64,46 @@ impl Listed for Release {
     }
 
     fn new(site: &Site<'_>) -> Self {
-        Self { files: ["etc/os-release", "usr/lib/os-release"].map(|file| site.roots.rootfs.join(file)) }
+        let files = ["etc/os-release", "usr/lib/os-release"].map(|file| site.roots.rootfs.join(file));
+        Self { files, told: Mutex::default() }
     }
 }
 
 #[async_trait]
 impl Part for Release {
     async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
-        let values = assignments(run.files.text_of_either(&self.files)?);
-        let value = |label: &&str| values.get(label.to_ascii_uppercase().as_str()).map_or("", String::as_str);
-        let labels: Vec<&str> = LABELS.iter().map(value).collect();
-        run.batch.push(&INFO, &labels, 1.0);
-        if let Some(version) = number(value(&"version_id")).filter(|version| *version > 0.0) {
-            run.batch.push(&VERSION, &["id", "id_like", "name"].map(|label| value(&label)), version);
+        let mut known = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        for (file, known) in self.files.iter().zip(known.iter_mut()) {
+            let Some(told) = stamp::current(known, file, || told(run.files.text(file)?, file))? else { continue };
+            let labels: Vec<&str> = told.labels.iter().map(String::as_str).collect();
+            run.batch.push(&INFO, &labels, 1.0);
+            if let Some(version) = told.version.filter(|version| *version > 0.0) {
+                let label = |name: &str| LABELS.iter().position(|label| *label == name).map_or("", |at| labels[at]);
+                run.batch.push(&VERSION, &["id", "id_like", "name"].map(label), version);
+            }
+            if let Some(end) = told.support_end {
+                run.batch.push(&SUPPORT_END, &[], end);
+            }
+            return Ok(());
         }
-        let end = value(&"support_end");
-        if !end.is_empty() {
-            let day: Date = end.parse().map_err(|_| malformed(&self.files[0], "SUPPORT_END is no date"))?;
-            let end = day.to_zoned(TimeZone::UTC).map_err(|error| malformed(&self.files[0], &error.to_string()))?;
-            run.batch.push(&SUPPORT_END, &[], end.timestamp().as_second() as f64);
-        }
-        Ok(())
+        Err(no_data(&self.files[0]))
     }
+}
+
+fn told(text: &str, file: &Path) -> Result<Told, CollectError> {
+    let mut values = assignments(text);
+    let end = values.get("SUPPORT_END").map_or("", String::as_str);
+    let support_end = if end.is_empty() { None } else { Some(midnight(end, file)?) };
+    let version = values.get("VERSION_ID").and_then(|version| number(version));
+    let labels = LABELS.iter().map(|label| values.remove(label.to_ascii_uppercase().as_str()).unwrap_or_default());
+    Ok(Told { labels: labels.collect(), version, support_end })
+}
+
+/// When a day begins, in seconds since 1970.
+fn midnight(day: &str, file: &Path) -> Result<f64, CollectError> {
+    let day: Date = day.parse().map_err(|_| malformed(file, "SUPPORT_END is no date"))?;
+    let begin = day.to_zoned(TimeZone::UTC).map_err(|error| malformed(file, &error.to_string()))?;
+    Ok(begin.timestamp().as_second() as f64)
 }
 
 /// The file's assignments, as a shell reads them: values bare, in single or in double quotes.

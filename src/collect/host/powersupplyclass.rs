@@ -158,7 +158,7 @@ fn family(name: &str) -> Desc {
 #[async_trait]
 impl Part for PowerSupplies {
     async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
-        for supply in attribute::names(&self.class)? {
+        for supply in run.folders.names(&self.class)? {
             if !self.supplies.takes(&supply) {
                 continue;
             }

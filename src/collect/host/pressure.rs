@@ -46,7 +46,7 @@ impl Part for Pressure {
         let mut found = false;
         for families in TOTALS.chunk_by(|(one, ..), (next, ..)| one == next) {
             let Some((resource, ..)) = families.first() else { continue };
-            let Some(text) = if_there(run.files.text(&self.folder.join(resource)))? else { continue };
+            let Some(text) = if_there(run.files.attribute(&self.folder.join(resource)))? else { continue };
             for (_, line, desc) in families {
                 // Disabled by the kernel's command line, the files are there and say nothing.
                 let micros = total_of(text, line).ok_or_else(|| no_data(&self.folder))?;

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 
 use super::attribute::{self, value};
-use super::files::Reader;
 use super::{Listed, Part, Run, Site};
 use crate::collect::CollectError;
 use crate::metrics::Desc;
@@ -44,10 +43,10 @@ impl Part for Processes {
         for (pid, _) in attribute::numbered(&self.procfs, "")? {
             let folder = self.procfs.join(&pid);
             // A process that ended since the folder was read is none.
-            let Some((state, count)) = stat(&folder.join("stat"), &mut run.files) else { continue };
+            let Some((state, count)) = stat(&folder.join("stat")) else { continue };
             pids += 1;
             threads += count;
-            tasks(&folder, &pid, &state, &mut thread_states, &mut run.files);
+            tasks(&folder, &pid, &state, &mut thread_states);
             *states.entry(state).or_default() += 1;
         }
         run.batch.push(&THREADS, &[], threads as f64);
@@ -67,20 +66,21 @@ impl Part for Processes {
 }
 
 /// The states of a process' threads; that of the first one is the process' own.
-fn tasks(folder: &Path, pid: &str, state: &str, states: &mut Counts, files: &mut Reader) {
+fn tasks(folder: &Path, pid: &str, state: &str, states: &mut Counts) {
     let folder = folder.join("task");
     for task in attribute::names(&folder).unwrap_or_default() {
         if task == pid {
             *states.entry(state.to_owned()).or_default() += 1;
-        } else if let Some((state, _)) = stat(&folder.join(task).join("stat"), files) {
+        } else if let Some((state, _)) = stat(&folder.join(task).join("stat")) {
             *states.entry(state).or_default() += 1;
         }
     }
 }
 
 /// A process' state and how many threads it has. Its name stands in parentheses and may hold any of both.
-fn stat(file: &Path, files: &mut Reader) -> Option<(String, u64)> {
-    let (_, rest) = files.text(file).ok()?.rsplit_once(')')?;
+fn stat(file: &Path) -> Option<(String, u64)> {
+    let text = attribute::text(file)?;
+    let (_, rest) = text.rsplit_once(')')?;
     let mut fields = rest.split_ascii_whitespace();
     let state = fields.next()?.to_owned();
     // Of the fields the state is the third, the number of threads the twentieth.
@@ -97,6 +97,6 @@ mod tests {
         let file = folder.path().join("stat");
         let fields = "1 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 12 0 30";
         std::fs::write(&file, format!("7 (a) R 1 (b) S {fields}\n")).unwrap();
-        assert_eq!(stat(&file, &mut Reader::default()), Some(("S".to_owned(), 12)));
+        assert_eq!(stat(&file), Some(("S".to_owned(), 12)));
     }
 }

@@ -44,7 +44,7 @@ impl Listed for Rapl {
 impl Part for Rapl {
     async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
         let mut used: HashMap<String, usize> = HashMap::new();
-        for entry in attribute::names(&self.class)? {
+        for entry in run.folders.names(&self.class)? {
             let folder = self.class.join(entry);
             let Some(name) = attribute::text(&folder.join("name")) else { continue };
             let (zone, number) = zone(&name);

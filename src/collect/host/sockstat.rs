@@ -77,7 +77,7 @@ impl Part for Sockets {
     async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
         for table in &self.tables {
             // Without IPv4 or IPv6 its file is not there.
-            let Some(text) = if_there(run.files.text_of_either(table))? else { continue };
+            let Some(text) = if_there(run.files.attribute_of_either(table))? else { continue };
             for line in text.lines() {
                 self.line(line, &mut run.batch).ok_or_else(|| malformed(&table[0], "a line without values"))?;
             }

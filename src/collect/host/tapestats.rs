@@ -64,7 +64,7 @@ impl Listed for Tapes {
 #[async_trait]
 impl Part for Tapes {
     async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
-        for (device, number) in attribute::numbered(&self.class, "st")? {
+        for (device, number) in run.folders.numbered(&self.class, "st")? {
             // `st0m`, `st0a` are other ways of opening `st0`.
             if number.bytes().all(|byte| byte.is_ascii_digit()) && self.devices.takes(&device) {
                 attribute::push(&mut run.batch, &ATTRIBUTES, &self.class.join(&device), &[&device]);

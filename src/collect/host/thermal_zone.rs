@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 
 use super::attribute;
+use super::sysfs::if_there;
 use super::{Listed, Part, Run, Site};
 use crate::collect::CollectError;
 use crate::metrics::Desc;
@@ -33,17 +34,15 @@ impl Listed for Thermal {
 impl Part for Thermal {
     async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
         // A kernel without the class has no zones, which is no failure.
-        if !self.class.is_dir() {
-            return Ok(());
-        }
-        for (name, zone) in attribute::numbered(&self.class, "thermal_zone")? {
+        let Some(names) = if_there(run.folders.names(&self.class))? else { return Ok(()) };
+        for (name, zone) in attribute::in_order(&names, "thermal_zone") {
             let folder = self.class.join(name);
             let kind = attribute::text(&folder.join("type")).unwrap_or_default();
             if let Some(value) = attribute::value(&folder.join("temp")) {
                 run.batch.push(&TEMPERATURE, &[&zone, &kind], value / 1000.0);
             }
         }
-        for (name, device) in attribute::numbered(&self.class, "cooling_device")? {
+        for (name, device) in attribute::in_order(&names, "cooling_device") {
             let folder = self.class.join(name);
             let kind = attribute::text(&folder.join("type")).unwrap_or_default();
             for (desc, file) in [(&CURRENT, "cur_state"), (&MOST, "max_state")] {

@@ -65,11 +65,11 @@ impl Part for Time {
         run.batch.push(&ZONE, &[name], f64::from(info.offset().seconds()));
         for (device, folder) in self.devices().iter().enumerate() {
             let device = device.to_string();
-            let available = run.files.text(&folder.join("available_clocksource"))?;
+            let available = run.files.attribute(&folder.join("available_clocksource"))?;
             for source in available.split_ascii_whitespace() {
                 run.batch.push(&AVAILABLE, &[source, &device], 1.0);
             }
-            let current = run.files.text(&folder.join("current_clocksource"))?;
+            let current = run.files.attribute(&folder.join("current_clocksource"))?;
             run.batch.push(&CURRENT, &[current.trim(), &device], 1.0);
         }
         Ok(())

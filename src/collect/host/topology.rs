@@ -63,7 +63,7 @@ impl Topology {
 
     fn find(&mut self, online: &[u32], files: &mut Reader) {
         self.online = online.to_vec();
-        self.isolated = files.text(&self.folder.join("isolated")).map(ranges).unwrap_or_default();
+        self.isolated = files.attribute(&self.folder.join("isolated")).map(ranges).unwrap_or_default();
         (self.cores, self.packages) = (Vec::new(), Vec::new());
         // Two threads of a core, and all cores of a package, show the same counter.
         let (mut cores, mut packages) = (BTreeSet::new(), BTreeSet::new());

@@ -1,8 +1,11 @@
 //! What udev found out about a block device (`/run/udev/data/bMAJOR:MINOR`), written when the device appeared.
 
+use std::collections::HashMap;
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 
 use super::files::Reader;
+use super::stamp::{self, Stamped};
 
 /// The properties that have a place in a label or a value.
 const KEYS: [&str; 20] = [
@@ -28,15 +31,43 @@ const KEYS: [&str; 20] = [
     "SCSI_IDENT_SERIAL",
 ];
 
+/// So many devices are remembered.
+const REMEMBERED: usize = 4_096;
+
+/// The properties of devices, read when they have changed.
+#[derive(Default)]
+pub(super) struct Udev {
+    folder: PathBuf,
+    known: HashMap<PathBuf, Option<Stamped<Properties>>>,
+    none: Properties,
+}
+
+impl Udev {
+    /// Those that udev keeps in this folder.
+    pub(super) fn new(folder: PathBuf) -> Self {
+        Self { folder, ..Self::default() }
+    }
+
+    /// The properties of a device; none where udev does not run or does not know it.
+    pub(super) fn of(&mut self, major: &str, minor: &str, files: &mut Reader) -> &Properties {
+        let path = self.folder.join(format!("b{major}:{minor}"));
+        if self.known.len() >= REMEMBERED {
+            self.known.clear();
+        }
+        let known = self.known.entry(path.clone()).or_default();
+        let found = stamp::current(known, &path, || Ok::<_, Infallible>(Properties::read(&path, files)));
+        found.ok().flatten().unwrap_or(&self.none)
+    }
+}
+
 /// A device's properties.
 #[derive(Debug, Default)]
 pub(super) struct Properties(Vec<(&'static str, String)>);
 
 impl Properties {
-    /// Those of one device; none where udev does not run or does not know it.
-    pub(super) fn read(folder: &Path, major: &str, minor: &str, files: &mut Reader) -> Self {
-        let path: PathBuf = folder.join(format!("b{major}:{minor}"));
-        files.text(&path).map(Self::parse).unwrap_or_default()
+    /// Those in a file; none where it cannot be read.
+    fn read(path: &Path, files: &mut Reader) -> Self {
+        files.text(path).map(Self::parse).unwrap_or_default()
     }
 
     fn parse(text: &str) -> Self {

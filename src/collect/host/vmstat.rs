@@ -43,10 +43,13 @@ impl Listed for VirtualMemory {
 #[async_trait]
 impl Part for VirtualMemory {
     async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
+        let mut pass = self.fields.pass();
         for line in run.files.text(&self.file)?.lines() {
-            let value = line.split_once(' ').and_then(|(field, value)| Some((field, counter(value.trim())?)));
-            let (field, value) = value.ok_or_else(|| malformed(&self.file, "a line that is no name and number"))?;
-            self.fields.push(&mut run.batch, field, value);
+            let why = || malformed(&self.file, "a line that is no name and number");
+            let (field, value) = line.split_once(' ').ok_or_else(why)?;
+            if let Some(desc) = pass.family([field, "", ""]) {
+                run.batch.push(desc, &[], counter(value.trim()).ok_or_else(why)?);
+            }
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 
-use super::sysfs::{attribute, names, value};
+use super::sysfs::{attribute, value};
 use super::{Listed, Part, Run, Site};
 use crate::collect::CollectError;
 use crate::metrics::Desc;
@@ -49,7 +49,7 @@ impl Listed for Watchdogs {
 #[async_trait]
 impl Part for Watchdogs {
     async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
-        for name in names(&self.class)? {
+        for name in run.folders.names(&self.class)? {
             let folder = self.class.join(&name);
             for (file, desc) in &NUMBERS {
                 if let Some(value) = value(&mut run.files, &folder.join(file)) {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 
 use super::files::malformed;
-use super::sysfs::{if_there, names};
+use super::sysfs::if_there;
 use super::{Listed, Part, Run, Site};
 use crate::collect::CollectError;
 use crate::metrics::Desc;
@@ -77,7 +77,7 @@ impl Listed for Xfs {
 #[async_trait]
 impl Part for Xfs {
     async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
-        let found = if_there(names(&self.folder))?.unwrap_or_default();
+        let found = if_there(run.folders.names(&self.folder))?.unwrap_or_default();
         // `stats` beside the devices has the sums of all.
         for device in found.into_iter().filter(|name| name != "stats") {
             let file = self.folder.join(&device).join("stats/stats");

@@ -57,7 +57,7 @@ impl Listed for Zfs {
 #[async_trait]
 impl Part for Zfs {
     async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
-        let entries = attribute::names(&self.folder)?;
+        let entries = run.folders.names(&self.folder)?;
         for (table, prefix) in TABLES.iter().filter(|(table, _)| entries.iter().any(|entry| entry == table)) {
             let Ok(text) = run.files.text(&self.folder.join(table)) else { continue };
             for (key, value) in rows(text) {

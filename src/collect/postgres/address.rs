@@ -23,6 +23,19 @@ pub enum SslMode {
     VerifyFull,
 }
 
+/// Whether a login by password is bound to the TLS connection that it comes by, in libpq's words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChannelBinding {
+    /// Never: what stands between may end TLS with a certificate of its own.
+    Disable,
+    /// Where the server offers it.
+    #[default]
+    Prefer,
+    /// Always; a server that does not offer it is refused.
+    Require,
+}
+
 /// A server, and who we are there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Address {
@@ -40,6 +53,8 @@ pub struct Address {
     pub database: Option<String>,
     /// How the connection is protected.
     pub sslmode: Option<SslMode>,
+    /// Whether the login is bound to it.
+    pub channel_binding: Option<ChannelBinding>,
     /// The authorities that are trusted.
     pub ca_file: Option<PathBuf>,
     /// Our own certificate.
@@ -53,10 +68,9 @@ pub struct Address {
 const PORT: u16 = 5_432;
 
 /// Keys of libpq, and of the original's driver, that mean nothing here.
-const MEANINGLESS: [&str; 40] = [
+const MEANINGLESS: [&str; 39] = [
     "application_name",
     "binary_parameters",
-    "channel_binding",
     "client_encoding",
     "connect_timeout",
     "datestyle",
@@ -132,6 +146,7 @@ impl Address {
             "passfile" => self.passfile = Some(value.into()),
             "dbname" | "database" => self.database = Some(value),
             "sslmode" => self.sslmode = Some(mode(&value)?),
+            "channel_binding" => self.channel_binding = Some(binding(&value)?),
             // libpq's word for the system's authorities.
             "sslrootcert" if value == "system" => {}
             "sslrootcert" => self.ca_file = Some(value.into()),
@@ -179,6 +194,15 @@ fn mode(text: &str) -> Result<SslMode, String> {
         "verify-ca" => SslMode::VerifyCa,
         "verify-full" => SslMode::VerifyFull,
         _ => return Err("`sslmode` is one of disable, prefer, require, verify-ca, verify-full".into()),
+    })
+}
+
+fn binding(text: &str) -> Result<ChannelBinding, String> {
+    Ok(match text {
+        "disable" => ChannelBinding::Disable,
+        "prefer" => ChannelBinding::Prefer,
+        "require" => ChannelBinding::Require,
+        _ => return Err("`channel_binding` is one of disable, prefer, require".into()),
     })
 }
 
@@ -288,6 +312,8 @@ mod tests {
         let address = Address::parse("host=/run/postgresql port=5433 connect_timeout=3").unwrap();
         assert_eq!(address.socket(), Some("/run/postgresql/.s.PGSQL.5433".into()));
         assert_eq!(address.ignored, ["connect_timeout"]);
+        let address = Address::parse("postgresql://db/app?channel_binding=require").unwrap();
+        assert_eq!((address.channel_binding, address.ignored), (Some(ChannelBinding::Require), Vec::new()));
         for text in ["postgresql://u:?hunter2=x@db/app", "host=db password=my hunter2=x"] {
             assert_eq!(Address::parse(text).unwrap().ignored, ["a key that is not known"]);
         }
@@ -295,7 +321,15 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_without_a_value() {
-        for text in ["hunter2", "", "password='hunter2", "host=a port=hunter2", "sslmode=hunter2", "host=hunter2,b"] {
+        for text in [
+            "hunter2",
+            "",
+            "password='hunter2",
+            "host=a port=hunter2",
+            "sslmode=hunter2",
+            "channel_binding=hunter2",
+            "host=hunter2,b",
+        ] {
             let error = Address::parse(text).unwrap_err();
             assert!(!error.contains("hunter2"), "{error}");
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -127,11 +127,18 @@ pub(super) fn load_all(paths: &[PathBuf]) -> Vec<File> {
 
 /// What was had of queries that need not run each time, by database and query.
 #[derive(Debug, Default)]
-pub(super) struct Cache(Mutex<HashMap<(String, String), (Instant, Batch)>>);
+pub(super) struct Cache(Mutex<HashMap<(String, String), Kept>>);
+
+/// When it was had, and what.
+type Kept = (Instant, Arc<Batch>);
 
 /// Runs the queries that fit into a database. One that fails costs its own families, and is told; the last such failure
 /// is the part's.
-pub(super) async fn run(ask: &Ask<'_>, batches: &mut Vec<Batch>, empty: impl Fn() -> Batch) -> Result<bool, Failure> {
+pub(super) async fn run(
+    ask: &Ask<'_>,
+    batches: &mut Vec<Arc<Batch>>,
+    empty: impl Fn() -> Batch,
+) -> Result<bool, Failure> {
     let (mut cut, mut failed) = (false, None);
     let version = ask.session.version;
     let queries = ask.shared.custom.iter().flat_map(|file| &file.queries);
@@ -150,6 +157,7 @@ pub(super) async fn run(ask: &Ask<'_>, batches: &mut Vec<Batch>, empty: impl Fn(
                     cut |= rows.cut;
                 }
                 ask.target.tell(ask.shared, &subject, None);
+                let batch = Arc::new(batch);
                 if !query.cache.is_zero() {
                     ask.target.cache.keep(key, &batch);
                 }
@@ -166,14 +174,14 @@ pub(super) async fn run(ask: &Ask<'_>, batches: &mut Vec<Batch>, empty: impl Fn(
 }
 
 impl Cache {
-    fn fresh(&self, key: &(String, String), limit: Duration) -> Option<Batch> {
+    fn fresh(&self, key: &(String, String), limit: Duration) -> Option<Arc<Batch>> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.get(key).filter(|(at, _)| at.elapsed() < limit).map(|(_, batch)| batch.clone())
+        kept.get(key).filter(|(at, _)| at.elapsed() < limit).map(|(_, batch)| Arc::clone(batch))
     }
 
-    fn keep(&self, key: (String, String), batch: &Batch) {
+    fn keep(&self, key: (String, String), batch: &Arc<Batch>) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.insert(key, (Instant::now(), batch.clone()));
+        kept.insert(key, (Instant::now(), Arc::clone(batch)));
     }
 }
 

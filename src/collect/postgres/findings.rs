@@ -52,8 +52,10 @@ impl Since {
 fn judge(sight: &Sight) -> (State, String, String) {
     let Sight { version, replica, connections, max_connections, failed } = sight;
     let role = if *replica { "replica" } else { "primary" };
-    let seen = format!("version {version}, {role}, {connections} of {max_connections} connections");
-    let share = if *max_connections > 0.0 { connections / max_connections } else { 0.0 };
+    let known = *max_connections > 0.0;
+    let used = if known { format!(", {connections} of {max_connections} connections") } else { String::new() };
+    let seen = format!("version {version}, {role}{used}");
+    let share = if known { connections / max_connections } else { 0.0 };
     let holder = "find who holds the connections: SELECT usename, application_name, state, count(*) FROM \
                   pg_stat_activity GROUP BY 1, 2, 3";
     match failed.first() {

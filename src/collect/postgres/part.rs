@@ -151,27 +151,30 @@ impl Constant {
 
 /// Writes the rows of a query as its families.
 pub(super) fn write(columns: &[Column], rows: &Rows, constant: &Constant, batch: &mut Batch) {
-    for column in columns {
-        let Some(value) = rows.index(column.name) else { continue };
-        let names = &column.desc.labels;
-        let labels: Vec<Option<usize>> = names.iter().map(|name| rows.index(name)).collect();
-        let missing = constant.missing(names);
-        let mut pairs = Vec::with_capacity(names.len() + missing.len());
+    for Column { name, desc, null } in columns {
+        let Some(value) = rows.index(name) else { continue };
+        let labels: Vec<_> = desc.labels.iter().map(|name| (*name, rows.index(name))).collect();
+        let missing = constant.missing(&desc.labels);
+        let mut texts = Vec::with_capacity(labels.len());
         for row in rows.iter() {
-            let value = match (row.number(value), column.null) {
+            let value = match (row.number(value), null) {
                 (Some(value), _) => value,
                 (None, Null::Zero) => 0.0,
                 (None, Null::Nan) => f64::NAN,
                 (None, Null::Absent) => continue,
             };
-            pairs.clear();
-            pairs.extend(names.iter().zip(&labels).map(|(name, index)| match index {
-                Some(index) => (*name, row.text(*index).unwrap_or_default()),
-                None if *name == "server" => (*name, constant.server.as_str()),
-                None => (*name, ""),
+            texts.clear();
+            texts.extend(labels.iter().map(|(name, index)| match index {
+                Some(index) => row.text(*index).unwrap_or_default(),
+                None if *name == "server" => constant.server.as_str(),
+                None => "",
             }));
-            pairs.extend_from_slice(&missing);
-            batch.push_labelled(&column.desc, &pairs, value);
+            if missing.is_empty() {
+                batch.push(desc, &texts, value);
+            } else {
+                let own = desc.labels.iter().copied().zip(texts.iter().copied());
+                batch.push_labelled(desc, &own.chain(missing.iter().copied()).collect::<Vec<_>>(), value);
+            }
         }
     }
 }

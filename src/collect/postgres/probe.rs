@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use tokio::time::Instant;
@@ -90,7 +91,8 @@ impl Probe {
         let address = parse(named).map_err(|why| Refused::Senseless(format!("`target` is not usable: {why}")))?;
         let server = address.server();
         if address.socket().is_some() || !self.allow.iter().any(|pattern| allow::endpoint(pattern, &server)) {
-            let what = "this target is neither one of [collectors.postgres.targets] nor in probe.allow";
+            let what =
+                "this target is neither one of collectors.postgres.targets nor in collectors.postgres.probe.allow";
             return Err(Refused::Forbidden(what.to_owned()));
         }
         let config = configured(&address, module).map_err(Refused::Failed)?;
@@ -126,6 +128,7 @@ fn configured(asked: &Address, module: Option<&Module>) -> Result<TargetConfig, 
         user: module.map(|module| module.userpass.username.clone()).filter(|user| !user.is_empty()).or(options.user),
         password: module.and_then(|module| module.userpass.password.clone()),
         sslmode: options.sslmode.or(asked.sslmode),
+        channel_binding: options.channel_binding,
         ca_file: options.ca_file,
         cert_file: options.cert_file,
         key_file: options.key_file,
@@ -133,10 +136,10 @@ fn configured(asked: &Address, module: Option<&Module>) -> Result<TargetConfig, 
     })
 }
 
-fn joined(batches: Vec<(&'static str, Batch)>) -> Batch {
+fn joined(batches: Vec<(&'static str, Arc<Batch>)>) -> Batch {
     let mut whole = Batch::new();
     for (_, batch) in batches {
-        whole.append(batch);
+        whole.append(Arc::unwrap_or_clone(batch));
     }
     whole
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::address::{Address, SslMode};
+use super::address::{Address, ChannelBinding, SslMode};
 use super::parts::{PARTS, find};
 use super::session::Limits;
 use crate::collect::Schedule;
@@ -100,6 +100,8 @@ pub struct TargetConfig {
     pub database: Option<String>,
     /// How the connection is protected; `prefer` unless told.
     pub sslmode: Option<SslMode>,
+    /// Whether a login by password is bound to that connection; `prefer` unless told.
+    pub channel_binding: Option<ChannelBinding>,
     /// The authorities that are trusted; the system's, if none is named.
     pub ca_file: Option<PathBuf>,
     /// Our own certificate.
@@ -165,6 +167,7 @@ impl TargetConfig {
         address.password = password.or(address.password);
         address.database = database.or(address.database);
         address.sslmode = self.sslmode.or(address.sslmode);
+        address.channel_binding = self.channel_binding.or(address.channel_binding);
         address.ca_file = ca_file.or(address.ca_file);
         address.cert_file = cert_file.or(address.cert_file);
         address.key_file = key_file.or(address.key_file);

@@ -8,11 +8,11 @@ use futures_util::StreamExt;
 use rustls::ClientConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout, timeout_at};
-use tokio_postgres::config::SslMode as Negotiation;
-use tokio_postgres::{Client, SimpleQueryMessage};
+use tokio_postgres::config::{ChannelBinding as Binding, SslMode as Negotiation};
+use tokio_postgres::{Client, Error, SimpleQueryMessage, SimpleQueryStream};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::address::{Address, SslMode};
+use super::address::{Address, ChannelBinding, SslMode};
 use super::password;
 use super::rows::Rows;
 use super::tls::{self, Connector};
@@ -54,6 +54,12 @@ pub(super) struct Session {
     pub(super) version: u32,
 }
 
+/// A message whose answer is still to be received.
+pub(super) struct Sent {
+    stream: Result<SimpleQueryStream, Error>,
+    statements: u32,
+}
+
 /// What a server is told at the start of a connection, so that it keeps the limits itself. PgBouncer's console takes
 /// none of it.
 fn startup(limits: &Limits) -> String {
@@ -81,6 +87,11 @@ impl Session {
         if !console {
             config.options(startup(limits));
         }
+        config.channel_binding(match address.channel_binding.unwrap_or_default() {
+            ChannelBinding::Disable => Binding::Disable,
+            ChannelBinding::Prefer => Binding::Prefer,
+            ChannelBinding::Require => Binding::Require,
+        });
         if let Some(user) = &address.user {
             config.user(user);
         }
@@ -118,15 +129,28 @@ impl Session {
         timeout_at(deadline, open).await.unwrap_or_else(|_| late())
     }
 
-    /// Asks questions, parted by semicolons, in one message: an answer for each. One that is not answered in time costs
-    /// the connection, because the answer may be on its way still.
+    /// Asks questions, parted by semicolons, in one message: an answer for each.
     pub(super) async fn query(&self, sql: &str, limits: &Limits, deadline: Instant) -> Result<Vec<Rows>, Failure> {
-        // The server's limit holds for each statement of a message. A semicolon in a text makes us more patient, no more.
+        let sent = self.send(sql).await;
+        self.receive(sent, limits, deadline).await
+    }
+
+    /// Sends questions, parted by semicolons, in one message. Several may be sent before the first is answered: the server
+    /// takes them in their order, and so must we.
+    pub(super) async fn send(&self, sql: &str) -> Sent {
         let statements = sql.split(';').filter(|statement| !statement.trim().is_empty()).count();
-        let own = limits.statement.saturating_mul(u32::try_from(statements).unwrap_or(u32::MAX)).saturating_add(GRACE);
+        let stream = self.client.simple_query_raw(sql).await;
+        Sent { stream, statements: u32::try_from(statements).unwrap_or(u32::MAX) }
+    }
+
+    /// The answers to a message, when those to the messages before it have been received. One that does not come in time
+    /// costs the connection, because it may be on its way still.
+    pub(super) async fn receive(&self, sent: Sent, limits: &Limits, deadline: Instant) -> Result<Vec<Rows>, Failure> {
+        // The server's limit holds for each statement of a message. A semicolon in a text makes us more patient, no more.
+        let own = limits.statement.saturating_mul(sent.statements).saturating_add(GRACE);
         let left = deadline.saturating_duration_since(Instant::now());
         self.allowance.store(MOST, Ordering::Relaxed);
-        match timeout(left.min(own), self.read(sql, limits.rows)).await {
+        match timeout(left.min(own), read(sent.stream, limits.rows)).await {
             Ok(Ok(answers)) => Ok(answers),
             Ok(Err(_)) if self.allowance.load(Ordering::Relaxed) == 0 => {
                 let why = format!("the answer is longer than {} MiB", MOST >> 20);
@@ -144,25 +168,25 @@ impl Session {
         }
     }
 
-    async fn read(&self, sql: &str, most: usize) -> Result<Vec<Rows>, tokio_postgres::Error> {
-        let mut answers: Vec<Rows> = Vec::new();
-        let mut stream = std::pin::pin!(self.client.simple_query_raw(sql).await?);
-        // To its end, also where the rows are no longer kept: the next answer stands behind it.
-        while let Some(message) = stream.next().await {
-            match (message?, answers.last_mut()) {
-                (SimpleQueryMessage::RowDescription(columns), _) => answers.push(Rows::of(columns)),
-                (SimpleQueryMessage::Row(row), Some(rows)) if rows.kept.len() < most => rows.kept.push(row),
-                (SimpleQueryMessage::Row(_), Some(rows)) => rows.cut = true,
-                _ => {}
-            }
-        }
-        Ok(answers)
-    }
-
     /// Whether the connection is known to be gone.
     pub(super) fn is_closed(&self) -> bool {
         self.client.is_closed()
     }
+}
+
+async fn read(stream: Result<SimpleQueryStream, Error>, most: usize) -> Result<Vec<Rows>, Error> {
+    let mut answers: Vec<Rows> = Vec::new();
+    let mut stream = std::pin::pin!(stream?);
+    // To its end, also where the rows are no longer kept: the next answer stands behind it.
+    while let Some(message) = stream.next().await {
+        match (message?, answers.last_mut()) {
+            (SimpleQueryMessage::RowDescription(columns), _) => answers.push(Rows::of(columns)),
+            (SimpleQueryMessage::Row(row), Some(rows)) if rows.kept.len() < most => rows.kept.push(row),
+            (SimpleQueryMessage::Row(_), Some(rows)) => rows.cut = true,
+            _ => {}
+        }
+    }
+    Ok(answers)
 }
 
 fn encryption(address: &Address) -> Result<Option<Arc<ClientConfig>>, Trouble> {
@@ -200,7 +224,7 @@ where
 
 fn drive<C>(client: Client, connection: C, version: u32, allowance: Arc<AtomicU64>, tasks: &Tasks) -> Session
 where
-    C: Future<Output = Result<(), tokio_postgres::Error>> + Send + 'static,
+    C: Future<Output = Result<(), Error>> + Send + 'static,
 {
     let dropped = CancellationToken::new();
     let (cut, stopping) = (dropped.clone(), tasks.stopping());

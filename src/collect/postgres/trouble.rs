@@ -35,13 +35,19 @@ impl Trouble {
     /// Of an attempt to connect.
     pub(super) fn connecting(error: &Error) -> Self {
         let Some(said) = error.as_db_error() else {
-            return Self::new(
-                format!("no connection: {}", chain(error)),
-                "see whether the server runs and can be reached: pg_isready",
-            );
+            let why = format!("no connection: {}", chain(error));
+            let next = if why.contains("channel binding") {
+                "let the server offer it, by TLS and scram-sha-256, or set channel_binding to prefer"
+            } else {
+                "see whether the server runs and can be reached: pg_isready"
+            };
+            return Self::new(why, next);
         };
         let next = match said.code().code() {
             "28P01" => "compare the password of the configuration with the server's, and its method in pg_hba.conf",
+            "28000" if said.message().contains("channel binding") => {
+                "connect to the server itself: what stands between has a certificate of its own; or set channel_binding to disable"
+            }
             "28000" => "give the role and this host a line in pg_hba.conf, or choose another sslmode",
             "3D000" => "name a database that exists: key `database`",
             "42501" => "GRANT CONNECT ON DATABASE to the role",

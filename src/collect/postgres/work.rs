@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use super::custom::File;
+use super::learned::{Learned, Stamp};
 use super::part::{self, Constant, Part, Query, Work};
 use super::parts::INFO;
 use super::parts::older::OLDER;
@@ -14,7 +16,6 @@ use super::rows::Rows;
 use super::section::Statements;
 use super::session::{Limits, Session};
 use super::target::Target;
-use super::trouble::Failure;
 use crate::clock::Clock;
 use crate::collect::Said;
 use crate::metrics::Batch;
@@ -53,80 +54,89 @@ pub(super) struct Ask<'a> {
     pub(super) database: &'a str,
     /// Whether this is the target's first database.
     pub(super) first: bool,
+    /// As what settings are read.
+    pub(super) stamp: &'a Stamp,
 }
 
 /// PostgreSQL's code for a column that does not exist.
 const UNDEFINED_COLUMN: &str = "42703";
 
 impl Ask<'_> {
-    /// Writes a part's samples. Returns whether there were more rows than are read.
-    pub(super) async fn part(&self, part: &'static Part, batch: &mut Batch) -> Result<bool, Failure> {
+    /// What a part asks of this server; nothing, where its samples are known.
+    pub(super) fn questions(&self, part: &Part, learned: &Learned) -> Vec<Cow<'static, str>> {
         match &part.work {
-            Work::Static => {
-                self.constant.push(batch, &INFO, &[&self.constant.server, &self.short(), self.version], 1.0);
-                Ok(false)
+            Work::Queries(queries) => {
+                self.fitting(part, queries).into_iter().map(|query| Cow::Borrowed(query.sql)).collect()
             }
-            Work::Queries(queries) => self.queries(part, queries, batch).await,
-            Work::Settings => {
-                let rows = self.one(settings::SQL).await?;
-                settings::write(&rows, self.constant, batch);
-                Ok(rows.cut)
-            }
-            Work::ProcessIdle => {
-                let rows = self.one(process_idle::SQL).await?;
-                process_idle::write(&rows, self.constant, batch);
-                Ok(rows.cut)
-            }
-            Work::Statements => self.statements(batch).await,
-            // Runs apart: each query has a batch of its own.
-            Work::Custom => Ok(false),
+            Work::Settings if learned.knows_settings(self.stamp) => Vec::new(),
+            Work::Settings => vec![Cow::Borrowed(settings::SQL)],
+            Work::ProcessIdle => vec![Cow::Borrowed(process_idle::SQL)],
+            Work::Statements => self.statements().into_iter().nth(learned.older).map(Cow::Owned).into_iter().collect(),
+            Work::Static | Work::Custom => Vec::new(),
         }
     }
 
-    /// The queries that this server understands, in one message.
-    async fn queries(
+    /// A part's samples from the answers to its questions, and whether there were more rows than are read.
+    pub(super) fn samples(
         &self,
         part: &'static Part,
-        queries: &'static [Query],
-        batch: &mut Batch,
-    ) -> Result<bool, Failure> {
-        let older = OLDER.iter().filter(|older| older.part == part.name && self.shared.has_names(older.release));
-        let all = queries.iter().chain(older.map(|older| &older.query));
-        let fitting: Vec<_> = all.filter(|query| query.versions.contains(&self.session.version)).collect();
-        if fitting.is_empty() {
-            return Ok(false);
-        }
-        let sql = match fitting.as_slice() {
-            [only] => Cow::Borrowed(only.sql),
-            several => Cow::Owned(several.iter().map(|query| query.sql).collect::<Vec<_>>().join(";\n")),
-        };
-        let answers = self.session.query(&sql, &self.shared.limits, self.deadline).await?;
-        for (query, rows) in fitting.iter().zip(&answers) {
-            part::write(query.columns, rows, self.constant, batch);
-        }
-        Ok(answers.iter().any(|rows| rows.cut))
-    }
-
-    async fn statements(&self, batch: &mut Batch) -> Result<bool, Failure> {
-        let queries = statements::queries(self.session.version, &self.shared.statements);
-        let mut tried = queries.iter().peekable();
-        while let Some(sql) = tried.next() {
-            match self.one(sql).await {
-                Err(Failure::Refused { code, .. }) if code == UNDEFINED_COLUMN && tried.peek().is_some() => {}
-                answer => {
-                    let rows = answer?;
-                    part::write(&statements::COLUMNS, &rows, self.constant, batch);
-                    part::write(&statements::TEXTS, &rows, self.constant, batch);
-                    return Ok(rows.cut);
+        answers: &[Rows],
+        mut batch: Batch,
+        learned: &mut Learned,
+    ) -> (Arc<Batch>, bool) {
+        let cut = answers.iter().any(|rows| rows.cut);
+        match &part.work {
+            Work::Static => {
+                self.constant.push(&mut batch, &INFO, &[&self.constant.server, &self.short(), self.version], 1.0);
+            }
+            Work::Queries(queries) => {
+                for (query, rows) in self.fitting(part, queries).iter().zip(answers) {
+                    part::write(query.columns, rows, self.constant, &mut batch);
                 }
             }
+            Work::Settings => {
+                let Some(rows) = answers.first() else { return (learned.settings(), false) };
+                settings::write(rows, self.constant, &mut batch);
+                let batch = Arc::new(batch);
+                learned.keep_settings(self.stamp.clone(), &batch);
+                return (batch, cut);
+            }
+            Work::ProcessIdle => {
+                for rows in answers {
+                    process_idle::write(rows, self.constant, &mut batch);
+                }
+            }
+            Work::Statements => {
+                for rows in answers {
+                    part::write(&statements::COLUMNS, rows, self.constant, &mut batch);
+                    part::write(&statements::TEXTS, rows, self.constant, &mut batch);
+                }
+            }
+            // Runs apart: each query has a batch of its own.
+            Work::Custom => {}
         }
-        Ok(false)
+        (Arc::new(batch), cut)
     }
 
-    async fn one(&self, sql: &str) -> Result<Rows, Failure> {
-        let mut answers = self.session.query(sql, &self.shared.limits, self.deadline).await?;
-        Ok(answers.pop().unwrap_or_default())
+    /// Whether a part whose questions were refused should be asked anew, in other words.
+    pub(super) fn again(&self, part: &'static Part, code: &str, learned: &mut Learned) -> bool {
+        if learned.refused(part.name, code) {
+            return true;
+        }
+        matches!(part.work, Work::Statements)
+            && code == UNDEFINED_COLUMN
+            && learned.older(part.name, self.statements().len())
+    }
+
+    /// The queries that this server understands.
+    fn fitting(&self, part: &Part, queries: &'static [Query]) -> Vec<&'static Query> {
+        let older = OLDER.iter().filter(|older| older.part == part.name && self.shared.has_names(older.release));
+        let all = queries.iter().chain(older.map(|older| &older.query));
+        all.filter(|query| query.versions.contains(&self.session.version)).collect()
+    }
+
+    fn statements(&self) -> Vec<String> {
+        statements::queries(self.session.version, &self.shared.statements)
     }
 
     /// `18.4.0`, as the original writes a version.

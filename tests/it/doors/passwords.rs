@@ -8,8 +8,11 @@ use base64::prelude::BASE64_STANDARD;
 use tidewatch::config::Secret;
 use tidewatch::http::access::{Access, Scope};
 use tidewatch::http::credential::{Grant, User};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use crate::support::program::{Program, alert, post, run, tidewatch};
 use crate::support::site::{Reply, Setup, Site};
 
 /// The lowest cost: a test is about the order of things, not about the hash.
@@ -115,4 +118,52 @@ async fn a_changed_hash_counts_at_once() {
     site.front.replace(Access { users, ..Access::default() }, jiff::tz::TimeZone::UTC);
     assert_eq!(ask(&site, "GET", "/", &old).await.status, 401);
     assert_eq!(ask(&site, "GET", "/", &basic("reader", "marlin")).await.status, 200);
+}
+
+/// R21 on the real program: what is refused leaves nothing behind, whatever was sent for a credential.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r21_auth_a_refused_post_stores_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, config) = (folder.path().join("data"), folder.path().join("tidewatch.toml"));
+    let hash = bcrypt::hash("swordfish", 4).unwrap();
+    let text = format!("[access.users.alertmanager]\npassword_hash = '{hash}'\nscopes = ['alerts']\n");
+    std::fs::write(&config, text).unwrap();
+    let token = |name: &str, scope: &str| {
+        let made = run(tidewatch(&["token", "create", name, "--scope", scope, "--data-dir"]).arg(&data));
+        assert_eq!(made.code, Some(0), "{made:?}");
+        format!("Authorization: Bearer {}", made.out.trim())
+    };
+    let (poster, reader) = (token("poster", "alerts"), token("reader", "read"));
+    let program = Program::start(&data, &["--config", config.to_str().unwrap()]).await;
+    let body = post(&[alert(&[("alertname", "Down")], "2026-11-21T02:00:00Z", None)]);
+    let send = async |credential: &str| {
+        let mut stream = TcpStream::connect(("127.0.0.1", program.port)).await.unwrap();
+        let head = format!(
+            "POST /webhook/alerts HTTP/1.1\r\nHost: x\r\n{credential}\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        Reply::read(&mut stream, false).await.expect("an answer").status
+    };
+    let ledger = async || {
+        let mut stream = TcpStream::connect(("127.0.0.1", program.port)).await.unwrap();
+        stream.write_all(format!("GET /api/ledger HTTP/1.1\r\nHost: x\r\n{reader}\r\n\r\n").as_bytes()).await.unwrap();
+        Reply::read(&mut stream, false).await.expect("an answer").json()
+    };
+    let empty = ledger().await;
+    let (cut, longer) = (poster[..poster.len() - 1].to_owned(), format!("{poster}x"));
+    let wrong = basic("alertmanager", "marlin");
+    for (credential, status) in
+        [("X: none", 401), (&cut, 401), (&longer, 401), (&wrong, 401), (&reader, 403), ("Authorization: Bearer ", 401)]
+    {
+        assert_eq!(send(credential).await, status, "{credential}");
+    }
+    assert_eq!(ledger().await, empty, "something was stored");
+    assert_eq!(send(&poster).await, 200);
+    assert_eq!(send(&basic("alertmanager", "swordfish")).await, 200);
+    assert_ne!(ledger().await, empty);
+    let sample = async |series: &str| program.sample(series).await.unwrap_or_default();
+    assert!(sample("tidewatch_auth_failures_total{reason=\"wrong\"}").await >= 3.0);
+    assert!((sample("tidewatch_auth_failures_total{reason=\"scope\"}").await - 1.0).abs() < f64::EPSILON);
+    program.stop().await;
 }

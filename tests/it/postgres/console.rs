@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -15,28 +16,34 @@ use crate::support::{eventually, free_port};
 /// It refuses to run as root.
 const NOBODY: u32 = 65_534;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_pools_of_a_pgbouncer_are_told() {
-    let server = Server::start(15, &[]).await;
-    let folder = tempfile::tempdir().unwrap();
-    let (port, file) = (free_port(), folder.path().join("pgbouncer.ini"));
+/// One before a server, with a pool `shop` of its database `postgres`; its port.
+pub(super) async fn front(folder: &Path, server: &Server, setting: &str) -> (Running, u16) {
+    let (port, file) = (free_port(), folder.join("pgbouncer.ini"));
     let text = format!(
         "[databases]\nshop = host=127.0.0.1 port={} dbname=postgres user=postgres\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
-         listen_port = {port}\nauth_type = any\nadmin_users = watch\npool_mode = transaction\nunix_socket_dir =\n",
+         listen_port = {port}\nauth_type = any\nadmin_users = watch\npool_mode = transaction\nunix_socket_dir =\n{setting}\n",
         server.port
     );
     std::fs::write(&file, text).unwrap();
     let mut command = Command::new(program("pgbouncer"));
     command.arg(&file);
     if rustix::process::geteuid().is_root() {
-        for path in [folder.path(), &file] {
+        for path in [folder, &file] {
             chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
         }
         command.uid(NOBODY).gid(NOBODY);
     }
-    let _running = Running::start(folder.path(), "pgbouncer", &mut command);
-    let client =
-        eventually("PgBouncer answers", Duration::from_mins(1), async || connect(port, "shop").await.ok()).await;
+    let running = Running::start(folder, "pgbouncer", &mut command);
+    eventually("PgBouncer answers", Duration::from_mins(1), async || connect(port, "shop").await.ok()).await;
+    (running, port)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pools_of_a_pgbouncer_are_told() {
+    let server = Server::start(15, &[]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (_running, port) = front(folder.path(), &server, "").await;
+    let client = connect(port, "shop").await.unwrap();
     client.batch_execute("SELECT 1").await.unwrap();
 
     let console = TargetConfig {

@@ -2,9 +2,14 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
-use tidewatch::collect::postgres::{SslMode, TargetConfig};
+use tidewatch::collect::postgres::{ChannelBinding, SslMode, TargetConfig};
 use tidewatch::config::Secret;
+use tidewatch::net::handshake;
+use tidewatch::net::tls::{Check, Options, configure};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 use super::{Config, build, run, target, value};
 use crate::support::certificates::Certificates;
@@ -87,7 +92,7 @@ async fn each_sslmode_does_what_libpq_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_certificate_is_shown_and_a_password_is_bound_to_the_connection() {
+async fn a_client_certificate_is_shown() {
     let folder = tempfile::tempdir().unwrap();
     let (server, _) = secured(folder.path()).await;
     let openssl =
@@ -115,6 +120,64 @@ async fn a_client_certificate_is_shown_and_a_password_is_bound_to_the_connection
     let encrypted =
         "SELECT s.ssl FROM pg_stat_ssl s JOIN pg_stat_activity a USING (pid) WHERE a.application_name = 'tidewatch'";
     assert_eq!(server.value("postgres", encrypted).await.as_deref(), Some("t"));
+}
+
+/// Ends TLS before a server on loopback, with a certificate of its own, and begins it anew; its port.
+async fn between(server: &Server, own: &Certificates, theirs: &Certificates) -> u16 {
+    /// What asks a server for TLS: the length, and the protocol 1234.5679.
+    const REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
+    let (acceptor, port) = (own.acceptor(), server.port);
+    let options = Options { ca_file: Some(theirs.authority.clone()), check: Check::Chain, ..Options::default() };
+    let config = Arc::new(configure(&options).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let (acceptor, config) = (acceptor.clone(), Arc::clone(&config));
+            tokio::spawn(async move {
+                let mut request = [0; 8];
+                client.read_exact(&mut request).await?;
+                client.write_all(b"S").await?;
+                let mut client = acceptor.accept(client).await?;
+                let mut server = TcpStream::connect(("127.0.0.1", port)).await?;
+                server.write_all(&REQUEST).await?;
+                server.read_exact(&mut request[..1]).await?;
+                let mut server = handshake::client(config, "localhost", server).await?;
+                tokio::io::copy_bidirectional(&mut client, &mut server).await
+            });
+        }
+    });
+    address.port()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_is_bound_to_the_connection_that_it_comes_by() {
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (server, certificates) = secured(folder.path()).await;
+    let by = |user: &'static str, port: u16, binding: Option<ChannelBinding>| {
+        move |target: &mut TargetConfig| {
+            (target.user, target.port, target.channel_binding) = (Some(user.into()), Some(port), binding);
+            target.password = Some(Secret::new(if user == "tls" { "first" } else { "plain" }));
+        }
+    };
+    let require = Some(ChannelBinding::Require);
+    assert_eq!(reached(&server, by("tls", server.port, require)).await, Ok(()));
+    for user in ["plain", "postgres"] {
+        let without = |target: &mut TargetConfig| {
+            by(user, server.port, require)(target);
+            target.sslmode = Some(SslMode::Disable);
+        };
+        let refused = reached(&server, without).await.unwrap_err();
+        assert!(refused.contains("server did not use channel binding"), "{user}: {refused}");
+    }
+
+    // Whoever ends TLS in between learns no password of use: the server sees that the client spoke to another.
+    let port = between(&server, &Certificates::make(other.path()), &certificates).await;
+    assert_eq!(reached(&server, by("tls", port, Some(ChannelBinding::Disable))).await, Ok(()));
+    for binding in [None, require] {
+        let refused = reached(&server, by("tls", port, binding)).await.unwrap_err();
+        assert!(refused.contains("SCRAM channel binding check failed"), "{binding:?}: {refused}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -60,8 +60,8 @@ async fn a_connection_is_kept_replaced_when_it_breaks_and_given_up_when_it_hangs
         "a connection that broke is replaced at once"
     );
 
-    // In the middle of the settings, the first long answer.
-    proxy.set(Line::Stall(12_000));
+    // In the middle of the parts: the settings, the longest answer, are known by now.
+    proxy.set(Line::Stall(6_000));
     let begun = Instant::now();
     let (text, output) = run(&postgres).await;
     assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
@@ -75,13 +75,31 @@ async fn a_connection_is_kept_replaced_when_it_breaks_and_given_up_when_it_hangs
     let (text, _) = run(&postgres).await;
     assert_eq!((value(&text, "pg_up"), proxy.accepted()), (Some(1.0), 3));
 
+    drop(postgres);
+
+    // One that does not even greet in the time of a run is not up, whatever ends the wait.
+    let mut impatient = through(&proxy, &server);
+    impatient.statement_timeout = Span::seconds(3);
+    let postgres = build(&impatient);
+    run(&postgres).await;
+    proxy.set(Line::Stall(0));
+    let (text, output) = run(&postgres).await;
+    assert_eq!(value(&text, "pg_up"), Some(0.0), "{text}");
+    let (state, why_) = why(&output);
+    assert!(state == State::Critical && why_.contains("the time of a run is over"), "{why_}");
+    proxy.set(Line::Open);
+    drop(postgres);
+
+    let postgres = build(&through(&proxy, &server));
+    run(&postgres).await;
+    let opened = proxy.accepted();
     // A run that is cut off in the middle leaves nothing behind.
     proxy.set(Line::Stall(3_000));
     let mut output = Output::default();
     tokio::time::timeout(Duration::from_millis(200), postgres.collect(&mut output)).await.unwrap_err();
     proxy.set(Line::Open);
     let (text, _) = run(&postgres).await;
-    assert_eq!((value(&text, "pg_up"), proxy.accepted()), (Some(1.0), 4));
+    assert_eq!((value(&text, "pg_up"), proxy.accepted()), (Some(1.0), opened + 1));
     super::eventually("one connection is left", || async {
         server.value("postgres", OURS).await.filter(|pids| !pids.contains(' '))
     })
@@ -188,6 +206,15 @@ async fn a_scrape_waits_for_no_lock() {
     assert_eq!(value(&text, "pg_scrape_collector_success{collector=\"roles\"}"), Some(0.0), "{text}");
     assert!(why(&output).1.contains("lock timeout"), "{:?}", output.facts);
     assert_eq!(value(&text, "pg_up"), Some(1.0));
+    // Nor does it take a server that cannot count its connections for one that is down.
+    holder.batch_execute("LOCK TABLE pg_catalog.pg_database IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let (text, output) = run(&postgres).await;
+    assert_eq!(value(&text, "pg_up"), Some(1.0), "{text}");
+    assert_eq!(value(&text, "pg_scrape_collector_success{collector=\"settings\"}"), Some(1.0), "{text}");
+    let (state, why_) = why(&output);
+    assert!(state == State::Warning && why_.contains("primary; part"), "{why_}");
+    holder.batch_execute("ROLLBACK").await.unwrap();
+    assert_eq!(why(&run(&postgres).await.1).0, State::Ok);
 }
 
 #[tokio::test(flavor = "multi_thread")]
