@@ -14,7 +14,7 @@ use crate::facts::{Facts, ServiceState, State};
     after_help = "Examples:\n  tidewatch health\n  tidewatch health agents --json\n  tidewatch health --watch\n\nExit codes: 0 ok, 1 warning, 2 critical, unknown, or no server."
 )]
 pub(super) struct Args {
-    /// Only this service: host, agents, store, channels
+    /// Only this service: host, agents, store, channels, watchdog
     service: Option<String>,
     /// Show it again every 5 seconds, until interrupted
     #[arg(long)]

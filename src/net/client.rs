@@ -106,6 +106,14 @@ impl Client {
     }
 }
 
+/// The same over a connection that is open already, as to a socket of the file system; the caller has the deadline.
+pub async fn over<S>(stream: S, request: Request<Bytes>, most: usize) -> Result<Answer, String>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    exchange_over(stream, request, most, &AtomicBool::new(false)).await
+}
+
 /// One request and its answer over an open connection, which is driven here: nothing is left behind.
 async fn exchange_over<S>(stream: S, request: Request<Bytes>, most: usize, sent: &AtomicBool) -> Result<Answer, String>
 where

@@ -25,7 +25,8 @@ pub(super) enum Next {
     Closed,
 }
 
-/// Shared by whoever asks and the two threads that write.
+/// Shared by whoever asks and the two threads that write. At most one of them fills a transaction, and the other is
+/// woken only when there is work for it.
 #[derive(Default)]
 pub(super) struct Queue {
     state: Mutex<State>,
@@ -37,6 +38,10 @@ struct State {
     waiting: VecDeque<Operation>,
     closed: bool,
     due: Option<Instant>,
+    /// A thread fills a transaction …
+    filling: bool,
+    /// … and waits for more.
+    gathering: bool,
     /// How many syncs are at work.
     syncing: usize,
 }
@@ -45,13 +50,16 @@ impl Queue {
     /// False when the queue is full or closed.
     pub(super) fn push(&self, operation: Operation) -> bool {
         let mut state = self.state();
-        let takes = !state.closed && state.waiting.len() < LONGEST;
-        if takes {
-            state.waiting.push_back(operation);
-            drop(state);
+        if state.closed || state.waiting.len() >= LONGEST {
+            return false;
+        }
+        state.waiting.push_back(operation);
+        let wanted = !state.filling || state.gathering;
+        drop(state);
+        if wanted {
             self.changed.notify_one();
         }
-        takes
+        true
     }
 
     /// Nothing is taken any more; what waits is still done.
@@ -60,23 +68,27 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Waits for work, or until it is [`due`](Self::due).
+    /// Waits for work, or until it is [`due`](Self::due). What follows ends with [`Self::done`] or [`Self::hand_over`].
     pub(super) fn next(&self) -> Next {
         let mut state = self.state();
         loop {
-            if let Some(operation) = state.waiting.pop_front() {
-                return Next::Work(operation);
-            }
-            if state.closed {
-                return Next::Closed;
-            }
-            state = match state.due.map(|due| due.saturating_duration_since(Instant::now())) {
-                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(left) if left.is_zero() => {
-                    state.due = None;
+            if !state.filling {
+                state.filling = true;
+                if let Some(operation) = state.waiting.pop_front() {
+                    return Next::Work(operation);
+                }
+                if state.closed {
+                    return Next::Closed;
+                }
+                if state.due.take_if(|due| *due <= Instant::now()).is_some() {
                     return Next::Due;
                 }
+                state.filling = false;
+            }
+            let left = state.due.map(|due| due.saturating_duration_since(Instant::now()));
+            state = match left.filter(|_| !state.filling) {
                 Some(left) => self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
             };
         }
     }
@@ -90,12 +102,12 @@ impl Queue {
     /// what comes meanwhile is waited for.
     pub(super) fn more(&self) -> Option<Operation> {
         let mut state = self.state();
-        loop {
-            if state.waiting.front().is_some() || state.syncing == 0 {
-                return state.waiting.pop_front();
-            }
+        while state.waiting.is_empty() && state.syncing > 0 {
+            state.gathering = true;
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.gathering = false;
         }
+        state.waiting.pop_front()
     }
 
     /// What waits by now, whatever the disk does.
@@ -103,15 +115,32 @@ impl Queue {
         self.state().waiting.pop_front()
     }
 
-    /// A sync begins.
-    pub(super) fn syncs(&self) {
-        self.state().syncing += 1;
+    /// The transaction is over, and nothing of it is to be synced: who did it asks for the next.
+    pub(super) fn done(&self) {
+        let mut state = self.state();
+        state.filling = false;
+        if state.closed {
+            self.changed.notify_all();
+        }
     }
 
-    /// A sync has ended.
+    /// The transaction is to be synced: the other thread may fill the next.
+    pub(super) fn hand_over(&self) {
+        let mut state = self.state();
+        state.filling = false;
+        state.syncing += 1;
+        if state.closed || state.due.is_some() || !state.waiting.is_empty() {
+            self.changed.notify_all();
+        }
+    }
+
+    /// The sync has ended.
     pub(super) fn synced(&self) {
-        self.state().syncing -= 1;
-        self.changed.notify_all();
+        let mut state = self.state();
+        state.syncing -= 1;
+        if state.gathering {
+            self.changed.notify_all();
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -140,7 +169,7 @@ mod tests {
         assert!(matches!(queue.next(), Next::Work(Operation { alerts: 1, .. })));
         assert_eq!(queue.more().map(|it| it.alerts), Some(2));
         assert!(queue.more().is_none(), "nobody waits while the disk is free");
-        queue.syncs();
+        queue.hand_over();
         let other = Arc::clone(&queue);
         let all = move || std::iter::from_fn(|| other.more()).map(|it| it.alerts).sum::<usize>();
         let transaction = Tasks::new(&Telemetry::new()).thread("transaction", all).unwrap();
@@ -157,10 +186,12 @@ mod tests {
         let queue = Queue::default();
         queue.due(Some(Instant::now() + Duration::from_millis(1)));
         assert!(matches!(queue.next(), Next::Due));
+        queue.done();
         assert!(queue.push(operation(1)));
         queue.close();
         assert!(!queue.push(operation(1)), "it takes nothing more");
         assert!(matches!(queue.next(), Next::Work(_)), "what waits is done first");
+        queue.done();
         assert!(matches!(queue.next(), Next::Closed));
     }
 }

@@ -48,10 +48,18 @@ pub(super) fn start(writer: Writer, tasks: &Tasks) -> Result<(), StoreError> {
                 let next = queue.next();
                 let closed = matches!(next, Next::Closed);
                 let committed = turns.lock().unwrap_or_else(PoisonError::into_inner).turn(next);
-                if let Some(committed) = committed {
-                    let synced = log.sync(&file, committed.commits);
-                    queue.synced();
-                    after.answer(committed, synced);
+                match committed {
+                    Some(committed) if log.has(committed.commits) => {
+                        after.answer(committed, Ok(()));
+                        queue.done();
+                    }
+                    Some(committed) => {
+                        queue.hand_over();
+                        let synced = log.sync(&file, committed.commits);
+                        queue.synced();
+                        after.answer(committed, synced);
+                    }
+                    None => queue.done(),
                 }
                 if closed {
                     return;
@@ -89,7 +97,6 @@ impl Writer {
         if wrote {
             self.log.wrote();
         }
-        self.queue.syncs();
         // Also of one that wrote nothing: what it read may not be on the disk yet.
         Some(Committed { operations: batch, begun, commits: self.log.written(), rings, wrote })
     }

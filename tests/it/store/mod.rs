@@ -14,6 +14,7 @@ use crate::support::alerts::{at, open, policy, post};
 
 mod alerts;
 mod file;
+mod handover;
 mod outbox;
 mod reconcile;
 mod schema;
