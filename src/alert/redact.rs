@@ -171,7 +171,7 @@ fn count(text: &[u8], fits: impl Fn(u8) -> bool) -> usize {
 fn token(rest: &[u8], word: usize) -> Option<Range<usize>> {
     let (begin, least) = SHAPES.iter().find(|(begin, _)| rest.starts_with(begin.as_bytes()))?;
     let body = rest.get(begin.len()..word).unwrap_or_default();
-    let jwt = *begin != "eyJ" || body.iter().filter(|byte| **byte == b'.').count() >= 2;
+    let jwt = *begin != "eyJ" || body.split(|byte| *byte == b'.').count() >= 3;
     (body.len() >= *least && jwt && body.iter().any(u8::is_ascii_digit)).then_some(0..word)
 }
 
