@@ -18,6 +18,7 @@ pub mod matcher;
 mod naming;
 pub mod policy;
 pub mod reconcile;
+pub mod redact;
 pub mod route;
 pub mod severity;
 pub mod splitter;

@@ -138,12 +138,12 @@ impl Memory {
             let listed = lists.iter().filter_map(|list| list.alerts.get(&open.fingerprint));
             let listed: Vec<&Listed> = listed.collect();
             let forgotten = |list: &&Listing| open.starts_at < list.started_at && now < later(list.started_at, YOUNG);
-            let sure = !lists.iter().any(|list| forgotten(&list));
+            let sure = !lists.iter().any(forgotten);
             if open.held {
                 // The peer that is behind still lists what is over: only one voice counts.
                 match listed.first() {
                     Some(one) if all_answered && listed.len() == lists.len() => {
-                        differences.fires.push(one.alert.clone())
+                        differences.fires.push(one.alert.clone());
                     }
                     None if all_answered && sure => differences.stale.push(open.fingerprint),
                     _ => {}

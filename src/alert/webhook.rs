@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::bounds::{MOST_NAME, bounded, cut, shorten};
 use super::identity;
+use super::redact::{self, redact};
 use super::splitter::{Broken, Element, Splitter};
 use super::{Alert, Fingerprint, Labels, Post, Quarantined};
 
@@ -100,8 +101,7 @@ impl Parser {
                 },
             };
             if quarantined.len() < KEPT_PIECES {
-                let raw = raw.get(..KEPT).unwrap_or(raw).to_vec();
-                quarantined.push(Quarantined { raw, why: cut(&why, MOST_WHY).into_owned() });
+                quarantined.push(Quarantined::new(raw, &why));
             } else {
                 *unkept += 1;
             }
@@ -146,6 +146,14 @@ impl Parser {
     }
 }
 
+impl Quarantined {
+    /// What is kept of a piece, and of what is wrong with it.
+    pub fn new(raw: &[u8], why: &str) -> Self {
+        let raw = redact::redact_bytes(raw.get(..KEPT).unwrap_or(raw).to_vec());
+        Self { raw, why: cut(&redact(why), MOST_WHY).into_owned() }
+    }
+}
+
 impl Post {
     /// Takes the Watchdog's alerts out: they say that the pipeline lives, and open no incident. Whether one fires.
     pub fn take_watchdogs(&mut self, is_watchdog: impl Fn(&Alert) -> bool) -> bool {
@@ -179,8 +187,8 @@ pub(super) fn kept<S>(firing: bool, raw: Raw<'_, S>, limits: &Limits, now: Times
     let generator_url = raw
         .generator_url
         .filter(|url| is_http(url))
-        .map_or_else(String::new, |url| cut(&url, limits.label).into_owned());
-    let annotations = raw.annotations.unwrap_or_default();
+        .map_or_else(String::new, |url| cut(&redact(&url), limits.label).into_owned());
+    let annotations = redact::labels(raw.annotations.unwrap_or_default());
     Ok(Alert {
         fingerprint,
         firing,
@@ -192,9 +200,9 @@ pub(super) fn kept<S>(firing: bool, raw: Raw<'_, S>, limits: &Limits, now: Times
     })
 }
 
-/// What is kept of labels.
+/// What is kept of labels, once it is known whose they are.
 pub(super) fn kept_labels(labels: Labels, limits: &Limits) -> Labels {
-    bounded(labels, limits.labels, limits.label, shorten)
+    bounded(redact::labels(labels), limits.labels, limits.label, shorten)
 }
 
 /// A time on the wire; `None` for Go's zero time and for none at all.

@@ -13,6 +13,7 @@ mod crowd;
 mod front;
 mod heartbeats;
 mod incident_view;
+mod inflate;
 mod json;
 pub mod limit;
 mod origin;

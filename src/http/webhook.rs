@@ -9,13 +9,15 @@ use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use http::{HeaderMap, HeaderValue, header};
 use prometheus::{HistogramVec, IntCounterVec};
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Api;
+use super::inflate::Inflate;
 use super::json;
-use super::limit::{BodyError, Intake};
+use super::limit::{BodyError, Bounded, Intake};
 use super::refusal::Refusal;
 use crate::alert::splitter::Broken;
 use crate::alert::webhook::{Limits, Parser};
@@ -25,9 +27,10 @@ use crate::telemetry::Telemetry;
 
 /// The longest body that is read. One group of 20 000 alerts is 12 MB.
 const MOST_BODY: u64 = 64 << 20;
-/// All posts together that are read or wait for the store, in bytes of memory: beyond it, 503. The longest body with the
-/// most that [`Limits`] lets its alerts take fits when it is alone.
-const MOST_WAITING: usize = 200 << 20;
+/// All posts together that are read or wait for the store, in bytes of their text: beyond it, 503.
+const MOST_BYTES: usize = 96 << 20;
+/// What their alerts take in memory beside the text: what [`Limits`] allow one post fits when it is alone.
+const MOST_MEMORY: usize = 180 << 20;
 /// How long a post waits for its turn and the store. Alertmanager waits for 10 s at least, reading the body included.
 const PATIENCE: Duration = Duration::from_millis(4_500);
 /// How much of a body that could not be understood is kept.
@@ -38,9 +41,10 @@ pub(super) fn routes() -> Router<Arc<Api>> {
     Router::new().route("/webhook/alerts", post(alerts)).route("/webhook/watchdog", post(watchdog))
 }
 
-/// What all posts share: the budget of bytes, and the counters.
+/// What all posts share: the budgets, and the counters.
 pub struct Gate {
-    budget: Arc<Semaphore>,
+    bytes: Arc<Semaphore>,
+    memory: Arc<Semaphore>,
     requests: IntCounterVec,
     alerts: IntCounterVec,
     seconds: HistogramVec,
@@ -69,7 +73,8 @@ impl Gate {
             &[],
             &buckets,
         );
-        Self { budget: Arc::new(Semaphore::new(MOST_WAITING)), requests, alerts, seconds }
+        let (bytes, memory) = (Arc::new(Semaphore::new(MOST_BYTES)), Arc::new(Semaphore::new(MOST_MEMORY)));
+        Self { bytes, memory, requests, alerts, seconds }
     }
 }
 
@@ -94,15 +99,33 @@ fn results(counts: &Counts) -> [(&'static str, u64); 7] {
     ]
 }
 
-async fn alerts(State(api): State<Arc<Api>>, intake: Intake, RawQuery(query): RawQuery, body: Body) -> Response {
-    answer(&api, &intake, query.as_deref(), body, false).await
+async fn alerts(
+    State(api): State<Arc<Api>>,
+    intake: Intake,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    answer(&api, &intake, query.as_deref(), (&headers, body), false).await
 }
 
-async fn watchdog(State(api): State<Arc<Api>>, intake: Intake, RawQuery(query): RawQuery, body: Body) -> Response {
-    answer(&api, &intake, query.as_deref(), body, true).await
+async fn watchdog(
+    State(api): State<Arc<Api>>,
+    intake: Intake,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    answer(&api, &intake, query.as_deref(), (&headers, body), true).await
 }
 
-async fn answer(api: &Arc<Api>, intake: &Intake, query: Option<&str>, body: Body, watchdogs: bool) -> Response {
+async fn answer(
+    api: &Arc<Api>,
+    intake: &Intake,
+    query: Option<&str>,
+    body: (&HeaderMap, Body),
+    watchdogs: bool,
+) -> Response {
     let began = Instant::now();
     let (source, label) = name(api, query.unwrap_or_default());
     let response = match take(api, intake, &source, body, watchdogs).await {
@@ -129,7 +152,22 @@ fn name(api: &Api, query: &str) -> (String, String) {
     }
 }
 
-async fn take(api: &Arc<Api>, intake: &Intake, source: &str, body: Body, watchdogs: bool) -> Result<Counts, Refusal> {
+/// What unpacks the body, where it comes packed.
+fn packing(headers: &HeaderMap) -> Result<Option<Inflate>, Refusal> {
+    match headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes) {
+        None | Some(b"identity") => Ok(None),
+        Some(b"gzip" | b"x-gzip") => Ok(Some(Inflate::new())),
+        Some(_) => Err(Refusal::bad("this `Content-Encoding` is not read; there are gzip and none")),
+    }
+}
+
+async fn take(
+    api: &Arc<Api>,
+    intake: &Intake,
+    source: &str,
+    (headers, body): (&HeaderMap, Body),
+    watchdogs: bool,
+) -> Result<Counts, Refusal> {
     let store = api.store.clone().ok_or_else(Refusal::no_store)?;
     if let Err(why) = api.control.intake() {
         // Whoever is still sending hears no answer before the end.
@@ -137,7 +175,8 @@ async fn take(api: &Arc<Api>, intake: &Intake, source: &str, body: Body, watchdo
         return Err(Refusal::busy(format!("intake is refused: {why}")));
     }
     let mut read = Read::new(api);
-    let outcome = read.all(intake.open(body, MOST_BODY)).await?;
+    let packing = packing(headers)?;
+    let outcome = read.all(intake.open(body, MOST_BODY), packing).await?;
     let late = |_| Refusal::busy("the store takes too long");
     tokio::time::timeout(PATIENCE, async {
         let _permit = intake.permit().await?;
@@ -190,7 +229,7 @@ async fn quarantine(
     head: Vec<u8>,
     broken: Broken,
 ) -> Result<Refusal, Refusal> {
-    store.quarantine(source, Quarantined { raw: head, why: broken.to_string() }).await?;
+    store.quarantine(source, Quarantined::new(&head, &broken.to_string())).await?;
     api.gate.alerts.with_label_values(&["quarantined"]).inc();
     tracing::warn!(source, why = %broken, "a webhook's body could not be read; it is in quarantine");
     Ok(Refusal::bad(broken.to_string()))
@@ -200,40 +239,72 @@ async fn quarantine(
 struct Read {
     parser: Parser,
     head: Vec<u8>,
-    budget: Arc<Semaphore>,
+    /// The text so far, in bytes.
+    text: u64,
+    bytes: Arc<Semaphore>,
+    memory: Arc<Semaphore>,
     taken: Vec<OwnedSemaphorePermit>,
 }
 
 impl Read {
     fn new(api: &Api) -> Self {
         let parser = Parser::new(Limits::default(), api.clock.now());
-        Self { parser, head: Vec::new(), budget: Arc::clone(&api.gate.budget), taken: Vec::new() }
+        let (bytes, memory) = (Arc::clone(&api.gate.bytes), Arc::clone(&api.gate.memory));
+        Self { parser, head: Vec::new(), text: 0, bytes, memory, taken: Vec::new() }
     }
 
     /// Reads to the end. The inner error is the body's fault, the outer one may pass.
-    async fn all(&mut self, mut body: super::limit::Bounded) -> Result<Result<(), Broken>, Refusal> {
+    async fn all(&mut self, mut body: Bounded, mut packing: Option<Inflate>) -> Result<Result<(), Broken>, Refusal> {
         while let Some(chunk) = body.next().await {
             let chunk = match chunk {
                 Ok(chunk) => chunk,
-                Err(error @ BodyError::TooLarge(_)) => {
-                    tracing::error!(%error, "a webhook's body was cut: what it had beyond is missing");
-                    self.parser.cut();
-                    body.discard().await;
-                    return Ok(Ok(()));
-                }
+                Err(error @ BodyError::TooLarge(_)) => return Ok(self.cut(body, &error).await),
                 Err(error @ (BodyError::TooSlow | BodyError::Broken)) => return Err(Refusal::busy(error.to_string())),
             };
-            let room = KEPT.saturating_sub(self.head.len()).min(chunk.len());
-            self.head.extend_from_slice(chunk.get(..room).unwrap_or_default());
-            let before = self.parser.memory();
-            let pushed = self.parser.push(&chunk);
-            let permits = u32::try_from(chunk.len() + self.parser.memory() - before).unwrap_or(u32::MAX);
-            let taken = Arc::clone(&self.budget).try_acquire_many_owned(permits);
-            self.taken.push(taken.map_err(|_| Refusal::busy("too many bytes wait to be stored"))?);
-            if let Err(broken) = pushed {
-                return Ok(Err(broken));
+            let Some(packing) = &mut packing else {
+                if let Err(broken) = self.push(&chunk)? {
+                    return Ok(Err(broken));
+                }
+                continue;
+            };
+            let mut packed = &chunk[..];
+            loop {
+                let text = match packing.next(&mut packed) {
+                    Ok(Some(text)) => text,
+                    Ok(None) => break,
+                    Err(why) => return Ok(Err(Broken(why))),
+                };
+                if self.text + text.len() as u64 > MOST_BODY {
+                    return Ok(self.cut(body, &BodyError::TooLarge(MOST_BODY)).await);
+                }
+                if let Err(broken) = self.push(text)? {
+                    return Ok(Err(broken));
+                }
             }
         }
         Ok(Ok(()))
+    }
+
+    /// What was read counts: of a storm its beginning is worth more than nothing.
+    async fn cut(&mut self, body: Bounded, error: &BodyError) -> Result<(), Broken> {
+        tracing::error!(%error, "a webhook's body was cut: what it had beyond is missing");
+        self.parser.cut();
+        body.discard().await;
+        Ok(())
+    }
+
+    /// Takes the next piece of the text in, within the budgets.
+    fn push(&mut self, text: &[u8]) -> Result<Result<(), Broken>, Refusal> {
+        self.text += text.len() as u64;
+        let room = KEPT.saturating_sub(self.head.len()).min(text.len());
+        self.head.extend_from_slice(text.get(..room).unwrap_or_default());
+        let before = self.parser.memory();
+        let pushed = self.parser.push(text);
+        for (budget, used) in [(&self.bytes, text.len()), (&self.memory, self.parser.memory() - before)] {
+            let permits = u32::try_from(used).unwrap_or(u32::MAX);
+            let taken = Arc::clone(budget).try_acquire_many_owned(permits);
+            self.taken.push(taken.map_err(|_| Refusal::busy("too many bytes wait to be stored"))?);
+        }
+        Ok(pushed)
     }
 }

@@ -52,7 +52,9 @@ impl Server {
         };
         let authorization = given.map(|given| HeaderValue::from_str(&given)).transpose();
         let mut authorization = authorization.context("the credential is no header's value")?;
-        authorization.iter_mut().for_each(|value| value.set_sensitive(true));
+        if let Some(value) = &mut authorization {
+            value.set_sensitive(true);
+        }
         Ok(Self { base: base.clone(), client: Client::with(&options)?, authorization, timeout: source.timeout.0 })
     }
 

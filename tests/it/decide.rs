@@ -204,7 +204,7 @@ fn event() -> impl Strategy<Value = Event> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
-    fn random_histories_end_as_the_model_says(events in proptest::collection::vec(event(), 1..40)) {
+    fn r26_random_histories_end_as_the_model_says(events in proptest::collection::vec(event(), 1..40)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         // What is tested here is what is decided, not the disk: memory is quicker where there is a file system in it.
         let memory = Path::new("/dev/shm");

@@ -79,7 +79,7 @@ async fn a_group_of_two_alertmanagers_is_kept_alert_by_alert() {
 }
 
 #[tokio::test]
-async fn a_retry_is_a_repeat_and_tells_nobody_again() {
+async fn r9_e15_a_retry_is_a_repeat_and_tells_nobody_again() {
     for version in ["0.25.0", "0.34.0"] {
         let (program, _folder) = receiver("").await;
         let first = counts(&program, &fixture(&format!("{version}-retry-1-answered-503"))).await;
@@ -92,7 +92,7 @@ async fn a_retry_is_a_repeat_and_tells_nobody_again() {
 }
 
 #[tokio::test]
-async fn a_truncated_group_that_says_resolved_closes_only_what_it_names() {
+async fn r12_a_truncated_group_that_says_resolved_closes_only_what_it_names() {
     let (program, _folder) = receiver("").await;
     let labels = |agent| [("alertname", "AgentOffline"), ("agent_id", agent)];
     let (start, end) = ("2026-11-21T02:00:00Z", "2026-11-21T02:05:00Z");
@@ -139,6 +139,48 @@ async fn bodies_of_other_senders() {
 
     for (method, target, status) in [("GET", "/webhook/alerts", 405), ("POST", "/webhook/alert", 404)] {
         assert_eq!(program.ask(method, target, "").await.status, status, "{method} {target}");
+    }
+}
+
+/// Nothing that looks like a credential is in the store, on a page or in a message; and a secret that changes makes no
+/// other alert.
+#[tokio::test]
+async fn credentials_are_redacted_before_anything_is_kept() {
+    let (program, folder) = receiver("").await;
+    let secret = |number: u32| format!("canary{number}X9");
+    for number in [1, 1] {
+        let mut leaky = alert(
+            &[("alertname", "Leaky"), ("target", &format!("postgres://watch:{}@db/app", secret(number)))],
+            "2026-11-21T02:00:00Z",
+            None,
+        );
+        leaky["annotations"] = json!({ "summary": format!("curl -H 'Authorization: Bearer {}' failed", secret(2)) });
+        leaky["generatorURL"] = json!(format!("http://prom/graph?access_token={}", secret(3)));
+        assert_eq!(sent(&program, &post(&[leaky])).await.status, 200);
+    }
+    let other =
+        alert(&[("alertname", "Leaky"), ("target", "postgres://watch:canary4X9@db/app")], "2026-11-21T02:00:00Z", None);
+    assert_eq!(counts(&program, &post(&[other])).await["opened"], 1, "identity is computed before");
+    let bad = r#"{"alerts":[{"status":"canary5X9 password=canary5X9","labels":{"a":"b"}}]}"#;
+    assert_eq!(counts(&program, bad).await["quarantined"], 1);
+    assert_eq!(sent(&program, r#"{"password":"canary6X9"}"#).await.status, 400);
+    let incident = program.json("/api/incidents/1").await.to_string();
+    assert!(incident.contains("postgres://watch:[redacted]@db/app"), "{incident}");
+    let page = program.ask("GET", "/i/1", "").await;
+    let output = program.running.output();
+    for (place, text) in [("api", incident.as_str()), ("page", page.text()), ("console", &output)] {
+        for number in 1..=4 {
+            assert!(!text.contains(&secret(number)), "{place} has {number}: {text}");
+        }
+    }
+    program.stop().await;
+    for entry in std::fs::read_dir(folder.path().join("data")).unwrap() {
+        let path = entry.unwrap().path();
+        let bytes = std::fs::read(&path).unwrap();
+        for number in [1, 2, 3, 4, 6] {
+            let found = bytes.windows(9).any(|window| window == secret(number).as_bytes());
+            assert!(!found, "{} has {number}", path.display());
+        }
     }
 }
 

@@ -217,7 +217,7 @@ impl Settings {
             return;
         }
         let default = ("default".to_owned(), reconcile::Source::default());
-        let configured = self.sources.iter().map(|(name, source)| (name, source));
+        let configured = self.sources.iter();
         let unnamed = (!self.sources.contains_key("default")).then_some((&default.0, &default.1));
         for (name, _) in configured.chain(unnamed).filter(|(_, source)| source.alertmanager.is_empty()) {
             let what = "no Alertmanager to ask: with `max_alerts` above 0, or after an outage, alerts may go untold";

@@ -121,7 +121,7 @@ async fn what_needs_a_restart_stays_as_it_was_and_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn reloads_by_signal_lose_no_post_and_no_message() {
+async fn r22_reloads_by_signal_lose_no_post_and_no_message() {
     let texts = ["[notify.file.told]\npath = 'DIR/told'\n", "[notify.file.told]\npath = 'DIR/told'\nkeep = 3\n"];
     let site = Reloading::start(texts[0]).await;
     let at = "tidewatch_config_last_reload_success_timestamp_seconds";

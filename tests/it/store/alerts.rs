@@ -47,7 +47,7 @@ async fn a_repeat_tells_nobody() {
 }
 
 #[tokio::test]
-async fn two_replicas_are_one_episode_with_the_earlier_beginning() {
+async fn r9_e20_two_replicas_are_one_episode_with_the_earlier_beginning() {
     let bench = Bench::new(&["slack"]);
     bench.accept(vec![firing(1, 90)]).await;
     bench.accept(vec![firing(1, 80)]).await;
@@ -93,7 +93,7 @@ async fn a_resolve_of_what_never_fired_here_tells_nobody() {
 }
 
 #[tokio::test]
-async fn a_stale_firing_after_the_end_is_held_and_dropped_by_its_resolve() {
+async fn r9_a_stale_firing_after_the_end_is_held_and_dropped_by_its_resolve() {
     let bench = Bench::new(&["slack"]);
     bench.accept(vec![firing(1, 90)]).await;
     bench.accept(vec![resolved(1, 90, 95)]).await;

@@ -77,6 +77,37 @@ async fn a_body_that_breaks_off_or_stops_is_answered_503() {
     assert_eq!(counts(&program, &one("After")).await["opened"], 1);
 }
 
+/// A post that comes as gzip.
+async fn packed(program: &Program, text: &[u8], encoding: &str) -> Reply {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    std::io::Write::write_all(&mut encoder, text).unwrap();
+    let body = encoder.finish().unwrap();
+    let mut stream = TcpStream::connect(("127.0.0.1", program.port)).await.unwrap();
+    let head = format!(
+        "POST /webhook/alerts HTTP/1.1\r\nHost: localhost\r\nContent-Encoding: {encoding}\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(&[head.as_bytes(), &body].concat()).await.unwrap();
+    Reply::read(&mut stream, false).await.expect("an answer")
+}
+
+#[tokio::test]
+async fn r14_gzip_bodies_have_the_same_limits() {
+    let (program, _folder) = receiver("").await;
+    let reply = packed(&program, one("Packed").as_bytes(), "gzip").await;
+    assert_eq!((reply.status, &reply.json()["counts"]["opened"]), (200, &serde_json::json!(1)));
+    // 256 KiB of it are 256 MiB of text: what fits is kept, the rest is counted.
+    let bomb = one("Bomb").split_once("}]").unwrap().0.to_owned() + "}," + &" ".repeat(256 << 20);
+    let reply = packed(&program, bomb.as_bytes(), "gzip").await;
+    assert_eq!((reply.status, &reply.json()["counts"]["truncated"]), (200, &serde_json::json!(1)), "{}", reply.text());
+    for (text, encoding) in [("", "br"), ("[]", "gzip")] {
+        assert_eq!(packed(&program, text.as_bytes(), encoding).await.status, 400, "{encoding}");
+    }
+    let mut stream = begun(&program, 13, b"").await;
+    stream.write_all(b"{\"alerts\":[]}").await.unwrap();
+    assert_eq!(Reply::read(&mut stream, false).await.unwrap().status, 200, "plain ones are read as ever");
+}
+
 #[tokio::test]
 async fn a_body_that_is_too_long_is_kept_as_far_as_it_may_be() {
     let (program, _folder) = receiver("").await;
