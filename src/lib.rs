@@ -9,6 +9,7 @@
 //! | [`http`] | the listener, who may ask what, routes, pages; the only place that knows axum |
 //! | [`collect`] | the collectors, their list, the engine that runs them |
 //! | [`notify`] | the notifiers, their list, the worker that delivers |
+//! | [`reconcile`] | asks Alertmanagers what no post told |
 //! | [`store`] | everything that is kept; the only place that knows SQLite |
 //! | [`net`] | TLS and the small HTTPS client |
 //! | [`task`] | the only place that spawns |
@@ -23,7 +24,7 @@
 //! # Dependencies point one way
 //!
 //! ```text
-//! main -> cli -> app -> { http, collect, notify } -> { store, net } -> task -> telemetry
+//! main -> cli -> app -> { http, collect, notify, reconcile } -> { store, net } -> task -> telemetry
 //!      -> { alert, agents } -> { metrics, facts, config, clock }
 //! ```
 //!
@@ -46,6 +47,7 @@ pub mod http;
 pub mod metrics;
 pub mod net;
 pub mod notify;
+pub mod reconcile;
 pub mod store;
 pub mod task;
 pub mod telemetry;

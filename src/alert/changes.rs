@@ -60,6 +60,8 @@ pub struct Changes<'a> {
     pub incidents: Vec<IncidentChange>,
     /// Episodes, each at most once.
     pub episodes: Vec<EpisodeChange<'a>>,
+    /// What an Alertmanager lists led to them, and no post: what begins was found, what ends is reconciled.
+    pub by_list: bool,
 }
 
 /// An incident that is new or stands differently.
@@ -108,6 +110,8 @@ pub enum EpisodeChange<'a> {
     Admitted { id: i64, severity: Severity, starts_at: Timestamp, incident: Option<usize> },
     /// It ended. The annotations carry the last evaluated text.
     Closed { id: i64, alert: &'a Alert, ends_at: Timestamp },
+    /// It ended without a word: Alertmanager has it no more.
+    Gone { id: i64, ends_at: Timestamp },
     /// It was held, and was stale.
     Dropped { id: i64 },
 }

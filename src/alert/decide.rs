@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::changes::{Changes, EpisodeChange, IncidentChange, Message, Phase, Thread, View};
-use super::episode::{Known, Step, step, storable};
+use super::episode::{Current, Known, Step, step, storable};
 use super::incident::{Key, Standing, host, key, kind, stands_for};
 use super::policy::Policy;
+use super::reconcile::Differences;
 use super::{Alert, Fingerprint, Kind, Severity};
 use crate::clock::later;
 
@@ -49,6 +50,43 @@ pub fn release<'a, V: View>(
     let mut decision = Decision::new(view, source, policy, now);
     if let Some(held) = known.current.as_ref().filter(|current| current.held) {
         decision.admit(held.id, &known, alert)?;
+    }
+    decision.finish()
+}
+
+/// Decides what follows from an Alertmanager's list. What a post has told meanwhile is told; what it counts as, the
+/// counts say.
+pub fn settle<'a, V: View>(
+    view: &mut V,
+    source: &str,
+    differences: &'a Differences,
+    policy: &Policy,
+    now: Timestamp,
+) -> Result<Changes<'a>, V::Error> {
+    let mut decision = Decision::new(view, source, policy, now);
+    decision.changes.by_list = true;
+    decision.changes.counts.received = differences.found.len() as u64;
+    for alert in &differences.found {
+        decision.take(alert)?;
+    }
+    for gone in &differences.gone {
+        let known = decision.view.alert(gone.fingerprint)?;
+        if let Some(open) = known.current.filter(|open| !open.held) {
+            let ends_at = storable(gone.ends_at).max(open.starts_at);
+            decision.changes.episodes.push(EpisodeChange::Gone { id: open.id, ends_at });
+            decision.leave(&open, ends_at)?;
+        }
+    }
+    for alert in &differences.fires {
+        let known = decision.view.alert(alert.fingerprint)?;
+        if let Some(held) = known.current.as_ref().filter(|current| current.held) {
+            decision.admit(held.id, &known, alert)?;
+        }
+    }
+    for fingerprint in &differences.stale {
+        if let Some(held) = decision.view.alert(*fingerprint)?.current.filter(|current| current.held) {
+            decision.changes.episodes.push(EpisodeChange::Dropped { id: held.id });
+        }
     }
     decision.finish()
 }
@@ -98,7 +136,7 @@ impl<'a, 'v, V: View> Decision<'a, 'v, V> {
                 self.begin(&known, alert, Phase::Open { incident });
             }
             (Step::Hold, _) => {
-                let until = storable(later(self.now, self.policy.hold));
+                let until = storable(later(self.now, self.policy.hold(self.source)));
                 self.begin(&known, alert, Phase::Held { until });
             }
             (Step::Record { ends_at }, _) => self.begin(&known, alert, Phase::Ended { ends_at }),
@@ -111,12 +149,18 @@ impl<'a, 'v, V: View> Decision<'a, 'v, V> {
             }
             (Step::Close { ends_at }, Some(open)) => {
                 self.changes.episodes.push(EpisodeChange::Closed { id: open.id, alert, ends_at });
-                if let Some(work) = self.member_of(open.incident)? {
-                    self.works[work].after.leave(open.severity, ends_at);
-                }
+                self.leave(open, ends_at)?;
             }
             (Step::Drop, Some(held)) => self.changes.episodes.push(EpisodeChange::Dropped { id: held.id }),
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// An open episode ends.
+    fn leave(&mut self, open: &Current, ends_at: Timestamp) -> Result<(), V::Error> {
+        if let Some(work) = self.member_of(open.incident)? {
+            self.works[work].after.leave(open.severity, ends_at);
         }
         Ok(())
     }

@@ -10,11 +10,14 @@ mod bounds;
 pub mod changes;
 pub mod decide;
 pub mod episode;
+pub mod gap;
 pub mod identity;
 pub mod incident;
+pub mod listing;
 pub mod matcher;
 mod naming;
 pub mod policy;
+pub mod reconcile;
 pub mod route;
 pub mod severity;
 pub mod splitter;
@@ -167,6 +170,12 @@ pub struct Episode {
     pub starts_at: Timestamp,
     /// When it ended; `None` while it fires.
     pub ends_at: Option<Timestamp>,
+    /// No post told of it: it was found in Alertmanager's list.
+    #[serde(default)]
+    pub found: bool,
+    /// No post told of its end: Alertmanager had it no more.
+    #[serde(default)]
+    pub reconciled: bool,
 }
 
 impl Episode {

@@ -62,8 +62,9 @@ mod tests {
         let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let starts_at = jiff::Timestamp::UNIX_EPOCH;
         let (id, fingerprint, severity) = (1, Fingerprint(1), Severity::Critical);
-        let (annotations, generator_url, ends_at) = Default::default();
-        Episode { id, fingerprint, severity, labels, annotations, generator_url, starts_at, ends_at }.title()
+        let (annotations, generator_url, ends_at, found, reconciled) = Default::default();
+        Episode { id, fingerprint, severity, labels, annotations, generator_url, starts_at, ends_at, found, reconciled }
+            .title()
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What the configuration decides about alerts: one value, built anew at a reload.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::route::Routes;
@@ -18,8 +18,10 @@ pub struct Policy {
     pub dedup: Duration,
     /// The same incident does not notify the same channel again within this, but for what must not be held back.
     pub cooldown: Duration,
-    /// How long a firing that looks stale is held: twice the source's peer timeout.
+    /// How long a firing that looks stale is held, where its source does not say.
     pub hold: Duration,
+    /// The same by source: twice its peer timeout.
+    pub holds: BTreeMap<String, Duration>,
     /// The sources that are configured beside `default`.
     pub sources: BTreeSet<String>,
 }
@@ -33,12 +35,18 @@ impl Default for Policy {
             dedup: Duration::from_mins(10),
             cooldown: Duration::from_mins(15),
             hold: Duration::from_secs(30),
+            holds: BTreeMap::new(),
             sources: BTreeSet::new(),
         }
     }
 }
 
 impl Policy {
+    /// How long a firing of `source` that looks stale is held.
+    pub fn hold(&self, source: &str) -> Duration {
+        self.holds.get(source).copied().unwrap_or(self.hold)
+    }
+
     /// How bad an alert is.
     pub fn severity(&self, labels: &Labels) -> Severity {
         self.severities.of(labels)

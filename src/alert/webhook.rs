@@ -43,13 +43,14 @@ struct Envelope<'a> {
     reason: Option<Cow<'a, str>>,
 }
 
+/// An alert as it comes. `S` is what its status is: a word here, more in Alertmanager's own list.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Raw<'a> {
-    #[serde(borrow)]
-    status: Cow<'a, str>,
+pub(super) struct Raw<'a, S> {
+    status: S,
     labels: Option<Labels>,
     annotations: Option<Labels>,
+    #[serde(borrow)]
     starts_at: Option<Cow<'a, str>>,
     ends_at: Option<Cow<'a, str>>,
     #[serde(rename = "generatorURL")]
@@ -155,12 +156,17 @@ impl Post {
 }
 
 fn alert(raw: &[u8], limits: &Limits, now: Timestamp) -> Result<Alert, String> {
-    let raw: Raw<'_> = serde_json::from_slice(raw).map_err(|error| error.to_string())?;
+    let raw: Raw<'_, Cow<'_, str>> = serde_json::from_slice(raw).map_err(|error| error.to_string())?;
     let firing = match raw.status.as_ref() {
         "firing" => true,
         "resolved" => false,
         other => return Err(format!("status `{}` is neither firing nor resolved", cut(other, 40))),
     };
+    kept(firing, raw, limits, now)
+}
+
+/// What is kept of an alert, within all limits.
+pub(super) fn kept<S>(firing: bool, raw: Raw<'_, S>, limits: &Limits, now: Timestamp) -> Result<Alert, String> {
     let mut labels = raw.labels.unwrap_or_default();
     labels.retain(|_, value| !value.is_empty());
     if labels.is_empty() {
@@ -178,12 +184,17 @@ fn alert(raw: &[u8], limits: &Limits, now: Timestamp) -> Result<Alert, String> {
     Ok(Alert {
         fingerprint,
         firing,
-        labels: bounded(labels, limits.labels, limits.label, shorten),
+        labels: kept_labels(labels, limits),
         annotations: bounded(annotations, limits.labels, limits.annotation, |text, most| cut(text, most).into_owned()),
         starts_at,
         ends_at,
         generator_url,
     })
+}
+
+/// What is kept of labels.
+pub(super) fn kept_labels(labels: Labels, limits: &Limits) -> Labels {
+    bounded(labels, limits.labels, limits.label, shorten)
 }
 
 /// A time on the wire; `None` for Go's zero time and for none at all.

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
+use jiff::Timestamp;
+
 use super::ping::Ping;
 use super::settings::Validated;
 use crate::agents::Registry;
@@ -11,6 +13,7 @@ use crate::collect::{self, scrape::Engine};
 use crate::config::Environment;
 use crate::net::client::Client;
 use crate::notify::{self, Channel, deliver};
+use crate::reconcile;
 use crate::store::Store;
 use crate::task::Tasks;
 use crate::telemetry::Telemetry;
@@ -25,6 +28,8 @@ pub(super) struct Parts {
     pub(super) store: Option<Arc<dyn Store>>,
     pub(super) meters: deliver::Meters,
     pub(super) gates: deliver::Gates,
+    pub(super) reconciled: reconcile::Meters,
+    pub(super) listening_since: Timestamp,
 }
 
 /// Everything that was built from one configuration.
@@ -34,6 +39,7 @@ pub(super) struct Generation {
     pub(super) channels: Vec<Channel>,
     pub(super) ping: Option<Ping>,
     pub(super) engine: Engine,
+    pub(super) watches: Vec<reconcile::Watch>,
     tasks: Tasks,
 }
 
@@ -63,6 +69,7 @@ impl Generation {
         } else {
             Vec::new()
         };
+        let watches = if settings.role.receives() { reconcile::build(&settings.sources)? } else { Vec::new() };
         // What can fail is done: from here the shared registry takes the new settings.
         let tasks = parts.tasks.group();
         let deps =
@@ -72,7 +79,7 @@ impl Generation {
         entries.retain(|entry| settings.role.exports() || entry.name == "agents");
         let engine = Engine::new(entries, parts.clock.clone(), tasks.clone(), &parts.telemetry);
         let policy = Arc::new(validated.policy.clone());
-        Ok(Self { validated, policy, channels, ping, engine, tasks })
+        Ok(Self { validated, policy, channels, ping, engine, watches, tasks })
     }
 
     /// Starts the workers and the engine's own runs.
@@ -89,6 +96,27 @@ impl Generation {
             };
             deliver::start(&self.channels, &post);
         }
+        if let Some(deps) = self.reconciling(parts) {
+            reconcile::start(&self.watches, &deps);
+        }
+    }
+
+    /// Looks back, once, at the time before the program began.
+    pub(super) fn look_back(&self, parts: &Parts) {
+        if let Some(deps) = self.reconciling(parts) {
+            reconcile::look_back(&self.watches, &deps);
+        }
+    }
+
+    fn reconciling(&self, parts: &Parts) -> Option<reconcile::Deps> {
+        Some(reconcile::Deps {
+            clock: parts.clock.clone(),
+            tasks: self.tasks.clone(),
+            store: parts.store.clone()?,
+            meters: parts.reconciled.clone(),
+            policy: Arc::clone(&self.policy),
+            listening_since: parts.listening_since,
+        })
     }
 
     /// Lets the workers finish what they are sending, and ends the rest.

@@ -22,12 +22,14 @@ use crate::metrics::expose::Format;
 use crate::metrics::{Batch, expose};
 use crate::net::serve::{self, Acceptor};
 use crate::notify::deliver;
+use crate::reconcile;
 use crate::store::heartbeats::Journal;
 use crate::store::{self, Lock, SqliteStore, Store};
 use crate::task::Tasks;
 use crate::telemetry::{LogLevel, Telemetry};
 
 mod condition;
+mod disk;
 mod generation;
 mod ledger;
 mod ping;
@@ -107,12 +109,17 @@ impl App {
             store: store.clone(),
             meters: deliver::Meters::new(&telemetry),
             gates: deliver::Gates::default(),
+            reconciled: reconcile::Meters::new(&telemetry),
+            listening_since: clock.now(),
         };
         let doors = validated.doors.clone();
         let meters = serve::Meters::new(&telemetry);
         let generation = Generation::build(validated, &parts)?;
         generation.start(&parts);
+        generation.look_back(&parts);
         let shared = Arc::new(Shared::new(parts, Arc::clone(&front), readiness, flags, log_level, generation));
+
+        disk::watch(&shared).await;
 
         let gate = Gate::new(&telemetry);
         let (scraper, control): (Arc<dyn Scraper>, Arc<dyn Control>) = (shared.clone(), shared.clone());

@@ -11,8 +11,8 @@ use prometheus::{IntCounterVec, IntGaugeVec};
 
 use super::settings;
 use super::shared::Shared;
+use crate::config::credential;
 use crate::net::client::Client;
-use crate::notify::credential;
 use crate::telemetry::Telemetry;
 
 /// How often is looked whether a reload has asked for pings.

@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 use crate::agents::AgentId;
 use crate::alert::route;
 use crate::alert::severity::Words;
-use crate::config::{HttpUrl, Secret, Span};
+use crate::config::{HttpUrl, Secret, Size, Span};
 use crate::http::access::Scope;
 use crate::net::serve;
 use crate::telemetry::LogFormat;
-use crate::{collect, notify};
+use crate::{collect, notify, reconcile};
 
 mod delivery;
 mod doors;
@@ -51,9 +51,9 @@ impl Role {
     /// Whether it uses a section, `notify` or `collectors.host`. Heartbeats are watched in every role.
     pub fn uses(self, section: &str) -> bool {
         match section.split('.').next() {
-            Some("notify" | "delivery" | "watchdog" | "routes" | "severities" | "sources" | "incidents") => {
-                self.receives()
-            }
+            Some(
+                "notify" | "delivery" | "watchdog" | "routes" | "severities" | "sources" | "incidents" | "storage",
+            ) => self.receives(),
             Some("collectors") => self.exports() || section == "collectors.agents",
             _ => true,
         }
@@ -88,12 +88,14 @@ pub struct Settings {
     pub collectors: collect::Config,
     /// The channels: `[notify.KIND.NAME]`.
     pub notify: notify::Config,
+    /// Room on the disk.
+    pub storage: Storage,
     /// Which alerts go to which channels.
     pub routes: Vec<route::Config>,
     /// What the values of the label `severity` mean.
     pub severities: Words,
     /// The Alertmanagers, by the name that `?source=` gives.
-    pub sources: BTreeMap<String, Source>,
+    pub sources: BTreeMap<String, reconcile::Source>,
     /// How alerts become incidents.
     pub incidents: Incidents,
     /// What holds for all channels.
@@ -117,6 +119,7 @@ impl Default for Settings {
             scrape: Scrape::default(),
             collectors: collect::Config::default(),
             notify: notify::Config::default(),
+            storage: Storage::default(),
             routes: Vec::new(),
             severities: Words::default(),
             sources: BTreeMap::new(),
@@ -213,19 +216,19 @@ impl Default for Scrape {
     }
 }
 
-/// `[sources.NAME]`: what a group of Alertmanager peers is set to.
+/// `[storage]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Source {
-    /// Its `repeat_interval`.
-    pub repeat_interval: Span,
-    /// Its `--cluster.peer-timeout`.
-    pub peer_timeout: Span,
+pub struct Storage {
+    /// With less room than this on the data folder's volume, posts are refused; at most a tenth of it. 0: never.
+    pub min_free: Size,
+    /// So much is kept in a file that is given up then; at most a fortieth of the volume.
+    pub reserve: Size,
 }
 
-impl Default for Source {
+impl Default for Storage {
     fn default() -> Self {
-        Self { repeat_interval: Span::seconds(4 * 3600), peer_timeout: Span::seconds(15) }
+        Self { min_free: Size(64 << 20), reserve: Size(16 << 20) }
     }
 }
 

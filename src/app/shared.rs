@@ -48,6 +48,8 @@ pub(super) struct Shared {
     reloaded: RwLock<(bool, Timestamp)>,
     /// Whether the store takes writes; if not, why.
     writes: RwLock<Result<(), String>>,
+    /// Whether the disk has room for more; if not, how much it has.
+    room: RwLock<Result<(), String>>,
     /// Whose Watchdog is armed, as last seen.
     watchdogs: RwLock<Vec<Watched>>,
     /// One reload at a time.
@@ -71,9 +73,22 @@ impl Shared {
     ) -> Self {
         let reloaded = RwLock::new((true, parts.clock.now()));
         let generation = RwLock::new(Arc::new(generation));
-        let (writes, reloading) = (RwLock::new(Ok(())), tokio::sync::Mutex::default());
+        let (writes, room, reloading) = (RwLock::new(Ok(())), RwLock::new(Ok(())), tokio::sync::Mutex::default());
         let (left_out, watchdogs) = (LeftOut::default(), RwLock::default());
-        Self { parts, front, readiness, flags, log_level, generation, reloaded, writes, watchdogs, reloading, left_out }
+        Self {
+            parts,
+            front,
+            readiness,
+            flags,
+            log_level,
+            generation,
+            reloaded,
+            writes,
+            room,
+            watchdogs,
+            reloading,
+            left_out,
+        }
     }
 
     /// What is in use.
@@ -88,6 +103,16 @@ impl Shared {
 
     fn writes(&self) -> Result<(), String> {
         self.writes.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What the disk guard said.
+    pub(super) fn set_room(&self, room: Result<(), String>) {
+        *self.room.write().unwrap_or_else(PoisonError::into_inner) = room;
+    }
+
+    /// Whether there is room for posts.
+    pub(super) fn room(&self) -> Result<(), String> {
+        self.room.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whose Watchdog is armed, and how that is.
@@ -253,6 +278,10 @@ impl Control for Shared {
         Arc::clone(&self.generation().policy)
     }
 
+    fn intake(&self) -> Result<(), String> {
+        self.room()
+    }
+
     fn late(&self) -> Duration {
         self.generation().validated.settings.delivery.late.0
     }
@@ -263,7 +292,7 @@ impl Control for Shared {
         let mut facts =
             Facts { services: last.services().cloned().collect(), agents: last.agents().cloned().collect() };
         if let Some(condition) = self.condition().await {
-            let (writes, now) = (self.writes(), self.parts.clock.now());
+            let (writes, now) = (self.writes().and(self.room()), self.parts.clock.now());
             facts.services.extend(condition::services(condition.as_ref(), &writes, now));
             facts.services.push(watchdog::service(&self.watchdogs(), now));
         }

@@ -1,6 +1,7 @@
 //! What configuration is made of: durations, sizes, URLs, secrets, and all problems at once. The sections belong to the
 //! modules that read them; the root struct is `app::settings`.
 
+pub(crate) mod credential;
 mod problem;
 mod secret;
 mod stamp;

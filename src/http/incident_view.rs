@@ -79,7 +79,13 @@ impl Member {
         // Annotations first: they are written for people.
         let annotations = episode.annotations.iter().map(|(name, value)| (name.as_str(), value));
         let labels = episode.labels.iter().map(|(name, value)| (name.as_str(), value));
-        let all = annotations.chain(labels).chain(links).filter(|(_, value)| !value.is_empty());
+        let told = [
+            ("begin", episode.found.then_some("found at Alertmanager: no post told of it")),
+            ("end", episode.reconciled.then_some("Alertmanager has it no more: no post told of its end")),
+        ];
+        let told = told.map(|(name, words)| (name, words.unwrap_or_default().to_owned()));
+        let told = told.iter().map(|(name, words)| (*name, words));
+        let all = told.chain(annotations).chain(labels).chain(links).filter(|(_, value)| !value.is_empty());
         let (mut pairs, mut left_out) = (Vec::new(), 0);
         for (name, value) in all {
             if pairs.len() == PAIRS || *budget == 0 {

@@ -36,7 +36,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::body::Body;
-use axum::extract::Extension;
 use axum::{Router, http::Request};
 use serde_json::Value;
 
@@ -142,6 +141,12 @@ pub trait Control: Send + Sync + 'static {
     /// What the configuration in use decides about alerts.
     fn policy(&self) -> Arc<Policy>;
 
+    /// Whether posts are taken; if not, why.
+    ///
+    /// # Errors
+    /// The disk is nearly full.
+    fn intake(&self) -> Result<(), String>;
+
     /// A message that has waited for longer than this is late.
     fn late(&self) -> Duration;
 
@@ -177,15 +182,14 @@ pub fn router(api: Arc<Api>, front: &Arc<Front>, listener: Listener) -> Router {
         routes = routes.merge(records::routes());
         routes = routes.merge(webhook::routes());
     }
-    let routes = routes
-        .fallback(records::nothing_here)
-        .method_not_allowed_fallback(records::not_this_method)
-        .layer(Extension(Arc::clone(front)))
-        .layer(Extension(Arc::new(listener)))
-        .with_state(api);
-    let front = Arc::clone(front);
-    // As a fallback of an outer router, so that the path can be rewritten before the routes are looked up.
-    Router::new().fallback(move |request: Request<Body>| {
+    let routes =
+        routes.fallback(records::nothing_here).method_not_allowed_fallback(records::not_this_method).with_state(api);
+    let (front, listener) = (Arc::clone(front), Arc::new(listener));
+    // As a fallback of an outer router, so that the path can be rewritten before the routes are looked up. What handlers
+    // ask for is put in here: a layer of axum's would clone and box each route once more for each request.
+    Router::new().fallback(move |mut request: Request<Body>| {
+        request.extensions_mut().insert(Arc::clone(&front));
+        request.extensions_mut().insert(Arc::clone(&listener));
         let (front, routes) = (Arc::clone(&front), routes.clone());
         async move { front.answer(routes, request).await }
     })

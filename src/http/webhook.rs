@@ -131,6 +131,11 @@ fn name(api: &Api, query: &str) -> (String, String) {
 
 async fn take(api: &Arc<Api>, intake: &Intake, source: &str, body: Body, watchdogs: bool) -> Result<Counts, Refusal> {
     let store = api.store.clone().ok_or_else(Refusal::no_store)?;
+    if let Err(why) = api.control.intake() {
+        // Whoever is still sending hears no answer before the end.
+        intake.open(body, MOST_BODY).discard().await;
+        return Err(Refusal::busy(format!("intake is refused: {why}")));
+    }
     let mut read = Read::new(api);
     let outcome = read.all(intake.open(body, MOST_BODY)).await?;
     let late = |_| Refusal::busy("the store takes too long");

@@ -61,6 +61,14 @@ impl Client {
         Ok(Self { tls: tls::client()? })
     }
 
+    /// Connects as `options` say.
+    ///
+    /// # Errors
+    /// A file cannot be read or used.
+    pub fn with(options: &tls::Options) -> anyhow::Result<Self> {
+        Ok(Self { tls: Arc::new(tls::configure(options)?) })
+    }
+
     /// Sends `request`, whose URI is absolute, and reads the answer, all within `deadline`, at most `most` bytes of
     /// body. A redirect is an answer like any other: it is not followed.
     pub async fn send(&self, request: Request<Bytes>, deadline: Duration, most: usize) -> Result<Answer, ClientError> {
@@ -96,6 +104,14 @@ impl Client {
             .map_err(|error| format!("TLS: {error}"))?;
         exchange_over(stream, request, most, sent).await
     }
+}
+
+/// The same over a connection that is open already, as to a socket of the file system; the caller has the deadline.
+pub async fn over<S>(stream: S, request: Request<Bytes>, most: usize) -> Result<Answer, String>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    exchange_over(stream, request, most, &AtomicBool::new(false)).await
 }
 
 /// One request and its answer over an open connection, which is driven here: nothing is left behind.

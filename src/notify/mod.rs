@@ -13,14 +13,13 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::clock::Clock;
-use crate::config::{Environment, HttpUrl, Problem, Problems};
+use crate::config::{Environment, HttpUrl, Problem, Problems, credential};
 use crate::net::client::Client;
 use crate::store::Delivery;
 use crate::task::Tasks;
 
 mod backoff;
 mod blocking;
-pub(crate) mod credential;
 pub mod deliver;
 pub mod render;
 mod reply;

@@ -144,6 +144,9 @@ const DETAIL: usize = 1_000;
 /// A message lists so many members at most; the page has the rest.
 const MEMBERS: usize = 20;
 const LABELS: usize = 30;
+/// What no post told, in words.
+const FOUND: &str = "found at Alertmanager, no post told of it";
+const RECONCILED: &str = "Alertmanager has it no more, no post told of its end";
 
 impl Renderer {
     /// With the clock, the zone and the address that `deps` hold.
@@ -302,6 +305,8 @@ fn news(incident: &Incident, delivery: &Delivery) -> Option<String> {
     let news = match delivery.kind {
         Kind::Risen => Some(format!("severity rose to {}", incident.severity)),
         Kind::Reopened => Some("fired again soon after its end".into()),
+        Kind::Opened if incident.members.iter().all(|member| member.found) => Some(FOUND.into()),
+        Kind::Resolved if incident.members.iter().any(|member| member.reconciled) => Some(RECONCILED.into()),
         Kind::Opened | Kind::Changed if incident.total > 1 => Some(count()),
         Kind::Opened | Kind::Changed | Kind::Resolved | Kind::Notice => None,
     };

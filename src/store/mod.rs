@@ -11,13 +11,18 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use crate::alert::policy::Policy;
+use crate::alert::reconcile::{Differences, Heard};
 use crate::alert::{Counts, Fingerprint, Incident, Kind, Post, Quarantined};
 
 pub mod heartbeats;
+pub use doubts::Doubts;
 pub use folder::{Lock, exists, lock, restore};
+pub use room::{Reserve, Room};
 pub use sqlite::SqliteStore;
 
+mod doubts;
 mod folder;
+mod room;
 mod sqlite;
 
 /// Why the store could not do what was asked. Whatever may succeed later is answered 503.
@@ -291,6 +296,23 @@ pub trait Store: Send + Sync + 'static {
 
     /// A Watchdog was heard.
     async fn watchdog(&self, source: &str) -> Result<(), StoreError>;
+
+    /// What is open of a source, and who posted for it.
+    async fn heard(&self, source: &str) -> Result<Heard, StoreError>;
+
+    /// Keeps what a comparison with an Alertmanager's list says.
+    async fn reconcile(
+        &self,
+        source: &str,
+        differences: Differences,
+        policy: Arc<Policy>,
+    ) -> Result<Receipt, StoreError>;
+
+    /// What posts left open.
+    fn doubts(&self) -> Arc<Doubts>;
+
+    /// When the process before this one last took a write, as far as is known.
+    fn alive_before(&self) -> Option<Timestamp>;
 
     /// Does what has fallen due by now: alerts held back, and the end of messages whose channel is not configured any
     /// more. Returns when it is next needed.

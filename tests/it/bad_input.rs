@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use crate::support::eventually;
 use crate::support::process::program;
 use crate::support::program::{Done, Program, SOON, alert, post, run, tidewatch};
+use crate::support::small_disk::SmallDisk;
 
 /// A start that must fail, with one message.
 fn refused(command: &mut Command) -> String {
@@ -108,35 +109,16 @@ async fn a_file_that_is_no_database() {
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "these are my notes, not a database");
 }
 
-/// A file system of its own, small, and gone with the test.
-struct SmallDisk<'a>(&'a Path);
-
-impl<'a> SmallDisk<'a> {
-    fn mount(at: &'a Path) -> Self {
-        std::fs::create_dir(at).unwrap();
-        let mut mount = Command::new(program("mount"));
-        let status = mount.args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"]).arg(at).status().unwrap();
-        assert!(status.success());
-        Self(at)
-    }
-}
-
-impl Drop for SmallDisk<'_> {
-    fn drop(&mut self) {
-        drop(Command::new(program("umount")).arg(self.0).status());
-    }
-}
-
 #[tokio::test]
-async fn a_full_disk() {
-    if !rustix::process::geteuid().is_root() {
-        // Only root can make a file system that is small. The store's own tests fill a database by its limit of pages.
-        return;
-    }
+async fn r7_a_full_disk_without_the_guard() {
     let folder = tempfile::tempdir().unwrap();
     let disk = folder.path().join("disk");
-    let _disk = SmallDisk::mount(&disk);
-    let server = Program::start(&disk.join("data"), &[]).await;
+    let Some(_disk) = SmallDisk::mount(&disk, "4m") else { return };
+    // Without the guard, which would refuse before the disk does.
+    let config = folder.path().join("tidewatch.toml");
+    std::fs::write(&config, "[storage]\nmin_free = '0'\n").unwrap();
+    let words = ["--config", config.to_str().unwrap()];
+    let server = Program::start(&disk.join("data"), &words).await;
     assert_eq!(server.ask("POST", "/webhook/alerts", &one("Before")).await.status, 200);
 
     let filler = disk.join("filler");
@@ -168,7 +150,7 @@ async fn a_full_disk() {
     .await;
     taken.push(format!("Full{}", taken.len()));
     server.stop().await;
-    let server = Program::start(&disk.join("data"), &[]).await;
+    let server = Program::start(&disk.join("data"), &words).await;
     let incidents = server.json("/api/incidents?limit=1000").await;
     let mut kept: Vec<&str> = incidents.as_array().unwrap().iter().map(|it| it["cause"].as_str().unwrap()).collect();
     kept.reverse();

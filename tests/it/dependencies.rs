@@ -8,7 +8,7 @@ const LAYERS: &[&[&str]] = &[
     &["main"],
     &["cli"],
     &["app"],
-    &["http", "collect", "notify"],
+    &["http", "collect", "notify", "reconcile"],
     &["store", "net"],
     &["task"],
     &["telemetry"],

@@ -20,6 +20,7 @@ use crate::support::eventually;
 mod live;
 mod made_up;
 mod parts;
+mod services;
 mod systemd;
 mod textfile;
 

@@ -45,6 +45,8 @@ fn incident(id: i64) -> Incident {
         generator_url: String::new(),
         starts_at: time("2026-11-21T02:11:00Z"),
         ends_at: None,
+        found: false,
+        reconciled: false,
     };
     Incident {
         id,

@@ -52,6 +52,8 @@ pub(crate) fn episode(id: i64, agent: &str, began: &str, ended: Option<&str>) ->
         generator_url: "http://prometheus.example/graph?g0.expr=up".into(),
         starts_at: at(began),
         ends_at: ended.map(at),
+        found: false,
+        reconciled: false,
     }
 }
 

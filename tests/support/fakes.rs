@@ -9,13 +9,14 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tidewatch::alert::policy::Policy;
+use tidewatch::alert::reconcile::{Differences, Heard};
 use tidewatch::alert::{Counts, Fingerprint, Incident, Post, Quarantined};
 use tidewatch::facts::{Facts, ServiceState, State};
 use tidewatch::http::{Control, ScrapeRequest, Scraper, TargetRequest, Told, Untold};
 use tidewatch::metrics::expose::Format;
 use tidewatch::store::{
-    Balance, Change, Condition, Delivery, Handover, Ledger, OutboxFilter, OutboxRow, Receipt, Revised, Settlement,
-    Store, StoreError, Verdict,
+    Balance, Change, Condition, Delivery, Doubts, Handover, Ledger, OutboxFilter, OutboxRow, Receipt, Revised,
+    Settlement, Store, StoreError, Verdict,
 };
 use tokio::sync::{Notify, Semaphore};
 
@@ -88,6 +89,10 @@ impl Control for FakeControl {
 
     fn policy(&self) -> Arc<Policy> {
         Arc::default()
+    }
+
+    fn intake(&self) -> Result<(), String> {
+        Ok(())
     }
 
     fn late(&self) -> Duration {
@@ -165,6 +170,22 @@ impl Store for FakeStore {
 
     async fn watchdog(&self, _: &str) -> Result<(), StoreError> {
         self.works()
+    }
+
+    async fn heard(&self, _: &str) -> Result<Heard, StoreError> {
+        Ok(Heard::default())
+    }
+
+    async fn reconcile(&self, _: &str, _: Differences, _: Arc<Policy>) -> Result<Receipt, StoreError> {
+        self.works().map(|()| Receipt::default())
+    }
+
+    fn doubts(&self) -> Arc<Doubts> {
+        Arc::default()
+    }
+
+    fn alive_before(&self) -> Option<Timestamp> {
+        None
     }
 
     async fn tick(&self, _: Arc<Policy>) -> Result<Option<Timestamp>, StoreError> {

@@ -13,6 +13,7 @@ pub(crate) mod http_stub;
 pub(crate) mod monitoring;
 pub(crate) mod name_server;
 pub(crate) mod outbox_stub;
+pub(crate) mod pair;
 pub(crate) mod peers;
 pub(crate) mod postgres;
 pub(crate) mod probing;
@@ -24,6 +25,7 @@ pub(crate) mod python;
 pub(crate) mod redis;
 pub(crate) mod site;
 pub(crate) mod slack_stub;
+pub(crate) mod small_disk;
 pub(crate) mod smtp;
 
 /// Waits until `condition` gives a value, at most `limit`; says `what` was awaited when it never does.

@@ -7,11 +7,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tidewatch::alert::policy::Policy;
+use tidewatch::alert::reconcile::{Differences, Heard};
 use tidewatch::alert::{Fingerprint, Incident, Post, Quarantined};
 use tidewatch::clock::Clock;
 use tidewatch::store::{
-    Balance, Change, Condition, Delivery, Handover, Ledger, OutboxFilter, OutboxRow, Receipt, Revised, Settlement,
-    Store, StoreError, Verdict,
+    Balance, Change, Condition, Delivery, Doubts, Handover, Ledger, OutboxFilter, OutboxRow, Receipt, Revised,
+    Settlement, Store, StoreError, Verdict,
 };
 use tokio::sync::Notify;
 
@@ -170,6 +171,22 @@ impl Store for OutboxStub {
     async fn watchdog(&self, _: &str) -> Result<(), StoreError> {
         Err(StoreError::Busy)
     }
+    async fn heard(&self, _: &str) -> Result<Heard, StoreError> {
+        Err(StoreError::Busy)
+    }
+
+    async fn reconcile(&self, _: &str, _: Differences, _: Arc<Policy>) -> Result<Receipt, StoreError> {
+        Err(StoreError::Busy)
+    }
+
+    fn doubts(&self) -> Arc<Doubts> {
+        Arc::default()
+    }
+
+    fn alive_before(&self) -> Option<Timestamp> {
+        None
+    }
+
     async fn tick(&self, _: Arc<Policy>) -> Result<Option<Timestamp>, StoreError> {
         Err(StoreError::Busy)
     }

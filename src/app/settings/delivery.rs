@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::Source;
-use crate::config::{HttpUrl, Problem, Problems, Secret, Span};
+use crate::config::{HttpUrl, Problem, Problems, Secret, Span, credential};
 use crate::notify;
+use crate::reconcile::Source;
 
 /// `[delivery]`
 #[derive(Clone, Debug, Deserialize)]
@@ -107,7 +107,7 @@ impl Watchdog {
             problems.push(Problem::error("ping.every", "is too short").hint("once a minute is plenty: 1m"));
         }
         let Ping { url, url_file, .. } = &self.ping;
-        notify::credential::check("ping.url", url.as_ref(), url_file.as_deref(), problems);
+        credential::check("ping.url", url.as_ref(), url_file.as_deref(), problems);
         if let Some(Err(why)) = url.as_ref().map(|url| url.expose().parse::<HttpUrl>()) {
             problems.push(Problem::error("ping.url", why));
         }

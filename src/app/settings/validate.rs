@@ -12,8 +12,8 @@ use crate::alert::severity::Severities;
 use crate::config::{Document, Environment, Problem, ProblemSeverity as Severity, Problems, Secret};
 use crate::http::access as http;
 use crate::http::tokens::Tokens;
-use crate::notify;
 use crate::telemetry::check_level;
+use crate::{notify, reconcile};
 
 /// A configuration without a fault that would keep the program from running.
 #[derive(Clone, Debug)]
@@ -185,13 +185,17 @@ impl Settings {
             let problem = Problem::warning("external_url", "not set, so messages carry no links");
             problems.push(problem.hint("set it to the address at which people's phones reach this program"));
         }
-        let source = self.sources.get("default").cloned().unwrap_or_default();
+        for (name, source) in &self.sources {
+            problems.within(&format!("sources.{name}"), |problems| source.check(problems));
+        }
+        self.warn_unasked(problems);
         let policy = Policy {
             routes,
             severities: Severities::new(&self.severities),
             dedup: self.incidents.reopen_within.0,
             cooldown: self.incidents.cooldown.0,
-            hold: source.peer_timeout.0 * 2,
+            hold: reconcile::Source::default().hold(),
+            holds: self.sources.iter().map(|(name, source)| (name.clone(), source.hold())).collect(),
             sources: self.sources.keys().cloned().collect(),
         };
         Some(Validated {
@@ -205,6 +209,21 @@ impl Settings {
             warnings: Problems::default(),
             unused: Vec::new(),
         })
+    }
+
+    /// Where no Alertmanager can be asked, what a post leaves out is told to nobody.
+    fn warn_unasked(&self, problems: &mut Problems) {
+        if !self.role.receives() {
+            return;
+        }
+        let default = ("default".to_owned(), reconcile::Source::default());
+        let configured = self.sources.iter().map(|(name, source)| (name, source));
+        let unnamed = (!self.sources.contains_key("default")).then_some((&default.0, &default.1));
+        for (name, _) in configured.chain(unnamed).filter(|(_, source)| source.alertmanager.is_empty()) {
+            let what = "no Alertmanager to ask: with `max_alerts` above 0, or after an outage, alerts may go untold";
+            let problem = Problem::warning(format!("sources.{name}.alertmanager"), what);
+            problems.push(problem.hint("alertmanager = [\"http://localhost:9093\"], and max_alerts: 0 there"));
+        }
     }
 
     fn zone(&self, problems: &mut Problems) -> Option<TimeZone> {

@@ -52,7 +52,10 @@ pub(super) fn not_found() -> io::Error {
 
 /// Whether a path would lie in procfs or sysfs: its nearest folder that is there does.
 fn is_of_kernel(path: &Path) -> bool {
-    path.ancestors().skip(1).find_map(|folder| File::open(folder).ok()).is_some_and(|folder| kept::is_of_kernel(&folder))
+    path.ancestors()
+        .skip(1)
+        .find_map(|folder| File::open(folder).ok())
+        .is_some_and(|folder| kept::is_of_kernel(&folder))
 }
 
 #[cfg(test)]

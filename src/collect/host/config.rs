@@ -1,5 +1,6 @@
 //! The section `[collectors.host]`.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,6 +12,19 @@ use super::list::Row;
 use super::{HostConfig, LIST, NAMES, Roots, sysinfo};
 use crate::collect::Schedule;
 use crate::config::{Problem, Problems, Span};
+use crate::metrics::Desc;
+
+/// The release whose labels `names` can ask for: Debian 12's. No family was lost since.
+const OLDER: &str = "1.5";
+
+/// A family of the current release as the older one had it: without this label.
+pub(super) fn as_of(older: bool, desc: &'static Desc, added: &str) -> Cow<'static, Desc> {
+    if !older {
+        return Cow::Borrowed(desc);
+    }
+    let labels = desc.labels.iter().copied().filter(|label| *label != added).collect();
+    Cow::Owned(Desc { labels: Cow::Owned(labels), ..desc.clone() })
+}
 
 /// What reads the host's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -40,8 +54,17 @@ impl HostConfig {
         Roots { procfs: self.procfs.clone(), sysfs: self.sysfs.clone(), rootfs: self.rootfs.clone() }
     }
 
+    /// Whether series carry the labels of the older release.
+    pub(super) fn is_older(&self) -> bool {
+        self.names.iter().any(|name| name == OLDER)
+    }
+
     pub(super) fn check(&self, problems: &mut Problems) {
         self.parts.check(problems);
+        for (at, name) in self.names.iter().enumerate().filter(|(_, name)| *name != OLDER) {
+            let message = format!("`{name}` is no release whose names are known");
+            problems.push(Problem::error(format!("names.{at}"), message).hint(format!("take out all but \"{OLDER}\"")));
+        }
         for row in LIST {
             (row.check)(self, problems);
         }
@@ -195,7 +218,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named_by_its_key() {
-        let text = "parts = { enable = ['cpu', 'cpus'], disable = ['net'] }\nnetdev.device_include = '['\n\
+        let text = "parts = { enable = ['cpu', 'cpus'], disable = ['net'] }\nnetdev.device_include = '['\nnames = ['1.5', '2']\n\
             filesystem = { mount_timeout = '9s', fs_types_include = 'a', fs_types_exclude = 'b' }\n";
         let problems = problems(text);
         let keys: Vec<_> = problems.iter().map(|problem| problem.split(':').next().unwrap()).collect();
@@ -204,6 +227,7 @@ mod tests {
             [
                 "parts.enable.1",
                 "parts.disable.0",
+                "names.1",
                 "netdev.device_include",
                 "filesystem.fs_types_exclude",
                 "filesystem.mount_timeout"

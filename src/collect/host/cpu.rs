@@ -6,10 +6,12 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 
+use super::cpuinfo::{self, CpuInfo};
 use super::files::malformed;
 use super::topology::{self, Topology};
-use super::{Listed, Part, Run, Site};
+use super::{HostConfig, Listed, Part, Run, Site};
 use crate::collect::CollectError;
+use crate::config::Problems;
 use crate::metrics::Desc;
 
 pub(super) static SECONDS: Desc =
@@ -40,6 +42,8 @@ type Ticks = [u64; 10];
 
 pub(super) struct Cpu {
     file: PathBuf,
+    guest: bool,
+    info: Option<CpuInfo>,
     seen: Mutex<Seen>,
 }
 
@@ -54,12 +58,25 @@ struct Seen {
 
 impl Listed for Cpu {
     fn descs() -> Vec<&'static Desc> {
-        vec![&SECONDS, &GUEST, &topology::ISOLATED, &topology::CORE_THROTTLES, &topology::PACKAGE_THROTTLES]
+        let topology = [&topology::ISOLATED, &topology::CORE_THROTTLES, &topology::PACKAGE_THROTTLES];
+        // The frequency is described by the part `cpufreq`.
+        let info = [&cpuinfo::INFO, &cpuinfo::FLAG, &cpuinfo::BUG];
+        [&SECONDS, &GUEST].into_iter().chain(topology).chain(info).collect()
+    }
+
+    fn check(config: &HostConfig, problems: &mut Problems) {
+        CpuInfo::check(config, problems);
     }
 
     fn new(site: &Site<'_>) -> Self {
         let seen = Seen { topology: Topology::new(&site.roots), ..Seen::default() };
-        Self { file: site.roots.procfs.join("stat"), seen: Mutex::new(seen) }
+        let config = &site.config.cpu;
+        Self {
+            file: site.roots.procfs.join("stat"),
+            guest: config.guest,
+            info: CpuInfo::new(config, &site.roots),
+            seen: Mutex::new(seen),
+        }
     }
 }
 
@@ -85,7 +102,7 @@ impl Part for Cpu {
             for (mode, ticks) in MODES.iter().zip(modes) {
                 run.batch.push(&SECONDS, &[name, mode], *ticks as f64 / TICKS_PER_SECOND);
             }
-            for (mode, ticks) in GUEST_MODES.iter().zip(guest) {
+            for (mode, ticks) in GUEST_MODES.iter().zip(guest).filter(|_| self.guest) {
                 run.batch.push(&GUEST, &[name, mode], *ticks as f64 / TICKS_PER_SECOND);
             }
         }
@@ -96,7 +113,7 @@ impl Part for Cpu {
             run.findings.cpu(busy);
         }
         seen.topology.collect(&online, run);
-        Ok(())
+        self.info.as_ref().map_or(Ok(()), |info| info.collect(run))
     }
 }
 

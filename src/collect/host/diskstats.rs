@@ -1,10 +1,12 @@
 //! `diskstats`: what block devices did (Documentation/admin-guide/iostats.rst of the kernel), and what they are.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 
+use super::config::as_of;
 use super::files::{Reader, counter};
 use super::filter::Filter;
 use super::udev::Udev;
@@ -46,10 +48,12 @@ static COLUMNS: [(Desc, f64); 17] = [
     (total("node_disk_flush_requests_time_seconds_total", "This is the total number of seconds spent by all flush requests."), MILLISECOND),
 ];
 
+const ROTATIONAL: &str = "rotational";
+
 static INFO: Desc = Desc::gauge(
     "node_disk_info",
     "Info of /sys/block/<block_device>.",
-    &["device", "major", "minor", "model", "path", "revision", "rotational", "serial", "wwn"],
+    &["device", "major", "minor", "model", "path", "revision", ROTATIONAL, "serial", "wwn"],
 );
 static FILESYSTEM_INFO: Desc = Desc::gauge(
     "node_disk_filesystem_info",
@@ -78,6 +82,8 @@ pub(super) struct Disks {
     block: PathBuf,
     udev: Mutex<Udev>,
     devices: Filter,
+    /// Without the label `rotational` in an older release.
+    info: Cow<'static, Desc>,
 }
 
 impl Listed for Disks {
@@ -97,6 +103,7 @@ impl Listed for Disks {
             block: site.roots.sysfs.join("block"),
             udev: Mutex::new(Udev::new(site.roots.rootfs.join("run/udev/data"))),
             devices: site.config.diskstats.filter(DEVICES_EXCLUDED),
+            info: as_of(site.config.is_older(), &INFO, ROTATIONAL),
         }
     }
 }
@@ -132,18 +139,18 @@ impl Disks {
         let folder = self.block.join(device.replace('/', "!"));
         let rotational = files.number(&folder.join("queue/rotational")).unwrap_or_default().to_string();
         let get = |key| udev.get(key);
-        let labels = [
-            device,
-            major,
-            minor,
-            get("ID_MODEL"),
-            get("ID_PATH"),
-            get("ID_REVISION"),
-            &rotational,
-            udev.serial(),
-            get("ID_WWN"),
-        ];
-        batch.push(&INFO, &labels, 1.0);
+        let labels = self.info.labels.iter().map(|label| match *label {
+            "device" => device,
+            "major" => major,
+            "minor" => minor,
+            "model" => get("ID_MODEL"),
+            "path" => get("ID_PATH"),
+            "revision" => get("ID_REVISION"),
+            ROTATIONAL => &rotational,
+            "serial" => udev.serial(),
+            _ => get("ID_WWN"),
+        });
+        batch.push(&self.info, &labels.collect::<Vec<_>>(), 1.0);
         let kind = get("ID_FS_TYPE");
         if !kind.is_empty() {
             let labels = [device, kind, get("ID_FS_USAGE"), get("ID_FS_UUID"), get("ID_FS_VERSION")];

@@ -1,7 +1,7 @@
 //! Reading the kernel's files: bounded, into a buffer that is kept between runs, as the files themselves are.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::kept::{Kept, read_at};
@@ -16,8 +16,8 @@ const KEPT: usize = 256 << 10;
 /// What the buffer grows by at least: most files of procfs fit, and sysfs's all do.
 const PAGE: usize = 4 << 10;
 
-/// No line of a table has more bytes: those of sockets have 150 to 200.
-const LINE: u64 = 4 << 10;
+/// A table is read in pieces of this size. No line has as many bytes: those of sockets have 150 to 200.
+const CHUNK: usize = 16 << 10;
 
 /// A buffer that files are read into, one after the other.
 #[derive(Default)]
@@ -63,6 +63,22 @@ impl Reader {
     pub(super) fn text_of_either(&mut self, files: &[PathBuf; 2]) -> Result<&str, CollectError> {
         self.bytes_of_either(files)?;
         self.as_text(&files[0])
+    }
+
+    /// Tells each line of a table, or of the second one where the first cannot be read. It is not held: a table of sockets
+    /// may be larger than any buffer should be. What is longer than any line is cut.
+    pub(super) fn each_line(
+        &mut self,
+        [first, second]: &[PathBuf; 2],
+        mut tell: impl FnMut(&str),
+    ) -> Result<(), CollectError> {
+        let failed = |source| CollectError::Io { what: first.display().to_string(), source };
+        if self.buffer.len() < CHUNK {
+            self.buffer.resize(CHUNK, 0);
+        }
+        let buffer = &mut self.buffer[..CHUNK];
+        let mut each = |file: &File| lines(file, buffer, &mut tell);
+        self.kept.read(first, &mut each).or_else(|_| self.kept.read(second, &mut each)).map_err(failed)
     }
 
     /// The number that a file of sysfs holds and nothing else.
@@ -126,25 +142,35 @@ impl Reader {
     }
 }
 
-/// Tells each line of a table, or of the second one where the first cannot be opened. It is not held: a table of sockets
-/// may be larger than any buffer should be.
-pub(super) fn each_line([first, second]: &[PathBuf; 2], mut tell: impl FnMut(&str)) -> Result<(), CollectError> {
-    let mut read = || {
-        let mut table = BufReader::new(File::open(first).or_else(|_| File::open(second))?);
-        let mut line = String::new();
-        while table.by_ref().take(LINE).read_line(&mut line)? > 0 {
-            tell(&line);
-            line.clear();
-        }
-        Ok(())
-    };
-    read().map_err(|source| CollectError::Io { what: first.display().to_string(), source })
-}
-
 /// The number that a file of sysfs holds and nothing else, for what is asked once.
 pub(super) fn number(path: &Path) -> Option<u64> {
     let mut file = File::open(path).ok()?;
     digits(|buffer| file.read(buffer)).ok()?
+}
+
+/// Reads a file piece by piece, and tells each line without its end.
+fn lines(file: &File, buffer: &mut [u8], tell: &mut impl FnMut(&str)) -> io::Result<()> {
+    // What is left of a line that goes on in the next piece, and how far the file is read.
+    let (mut left, mut offset) = (0, 0);
+    loop {
+        let read = read_at(file, &mut buffer[left..], offset)?;
+        offset += read as u64;
+        let filled = left + read;
+        let whole = match buffer[..filled].iter().rposition(|byte| *byte == b'\n') {
+            Some(last) if read > 0 => last + 1,
+            None if read > 0 && filled < buffer.len() => 0,
+            // The end, or no line.
+            _ => filled,
+        };
+        for line in buffer[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            tell(&String::from_utf8_lossy(line));
+        }
+        if read == 0 {
+            return Ok(());
+        }
+        buffer.copy_within(whole..filled, 0);
+        left = filled - whole;
+    }
 }
 
 /// The number that one read gives: an attribute of sysfs comes whole.
@@ -217,6 +243,24 @@ mod tests {
             let mut reader = Reader { buffer: vec![0; length], ..Reader::default() };
             assert_eq!(reader.attribute(&file).unwrap(), text, "{length}");
         }
+    }
+
+    #[test]
+    fn lines_are_told_one_by_one_however_long_the_file_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, none) = (folder.path().join("file"), folder.path().join("none"));
+        let rows: Vec<String> = (0..1_000).map(|row| "x".repeat(row % 97) + &row.to_string()).collect();
+        for end in ["\n", ""] {
+            std::fs::write(&file, rows.join("\n") + end).unwrap();
+            let mut told = Vec::new();
+            Reader::default().each_line(&[none.clone(), file.clone()], |line| told.push(line.to_owned())).unwrap();
+            assert_eq!(told, rows);
+        }
+        std::fs::write(&file, "y".repeat(3 * CHUNK)).unwrap();
+        let mut told = 0;
+        Reader::default().each_line(&[none.clone(), file], |line| told += line.len()).unwrap();
+        assert_eq!(told, 3 * CHUNK);
+        assert!(Reader::default().each_line(&[none.clone(), none], |_| ()).is_err());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `filesystem`: how full each mounted file system is.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,6 +10,7 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
+use super::config::as_of;
 use super::detached::Detached;
 use super::filter::Filter;
 use super::mounts::{self, Mount};
@@ -75,10 +77,41 @@ pub(super) struct Filesystems {
     points: Filter,
     types: Filter,
     timeout: Duration,
+    families: Families,
     statvfs: Statvfs,
     detached: Detached,
     /// The last run's mounts, if they may be taken for the next one's.
     known: Mutex<Option<Vec<Taken>>>,
+}
+
+/// The families as the release has them whose labels are asked for.
+struct Families {
+    older: bool,
+    device_error: Cow<'static, Desc>,
+    read_only: Cow<'static, Desc>,
+    size: Cow<'static, Desc>,
+    free: Cow<'static, Desc>,
+    avail: Cow<'static, Desc>,
+    files: Cow<'static, Desc>,
+    files_free: Cow<'static, Desc>,
+    purgeable: Cow<'static, Desc>,
+}
+
+impl Families {
+    fn new(older: bool) -> Self {
+        let of = |desc| as_of(older, desc, "device_error");
+        Self {
+            older,
+            device_error: of(&DEVICE_ERROR),
+            read_only: of(&READ_ONLY),
+            size: of(&SIZE),
+            free: of(&FREE),
+            avail: of(&AVAIL),
+            files: of(&FILES),
+            files_free: of(&FILES_FREE),
+            purgeable: of(&PURGEABLE),
+        }
+    }
 }
 
 /// What each mount answered.
@@ -101,6 +134,7 @@ impl Listed for Filesystems {
             points: config.points(),
             types: config.types(),
             timeout: config.mount_timeout.0,
+            families: Families::new(site.config.is_older()),
             statvfs: site.statvfs.clone(),
             detached: Detached::new(site.deps.tasks.clone(), site.deps.clock.clone()),
             known: Mutex::default(),
@@ -175,23 +209,26 @@ impl Filesystems {
 impl Part for Filesystems {
     async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
         let (taken, answers) = self.asked(run).await?;
+        let families = &self.families;
         for (Taken { mount, point, .. }, answer) in taken.iter().zip(&answers) {
             let error = answer.as_ref().err().map_or("", String::as_str);
-            let labels = [mount.device.as_str(), error, &mount.kind, point];
-            run.batch.push(&DEVICE_ERROR, &labels, f64::from(answer.is_err()));
-            run.batch.push(&READ_ONLY, &labels, f64::from(mount.read_only));
+            let all = [mount.device.as_str(), error, &mount.kind, point];
+            let of_older = [mount.device.as_str(), &mount.kind, point];
+            let labels: &[&str] = if families.older { &of_older } else { &all };
+            run.batch.push(&families.device_error, labels, f64::from(answer.is_err()));
+            run.batch.push(&families.read_only, labels, f64::from(mount.read_only));
             let Ok(space) = answer else {
                 if error != DENIED {
                     run.findings.silent_mount(point, error);
                 }
                 continue;
             };
-            run.batch.push(&SIZE, &labels, space.size as f64);
-            run.batch.push(&FREE, &labels, space.free as f64);
-            run.batch.push(&AVAIL, &labels, space.avail as f64);
-            run.batch.push(&FILES, &labels, space.files as f64);
-            run.batch.push(&FILES_FREE, &labels, space.files_free as f64);
-            run.batch.push(&PURGEABLE, &labels, 0.0);
+            run.batch.push(&families.size, labels, space.size as f64);
+            run.batch.push(&families.free, labels, space.free as f64);
+            run.batch.push(&families.avail, labels, space.avail as f64);
+            run.batch.push(&families.files, labels, space.files as f64);
+            run.batch.push(&families.files_free, labels, space.files_free as f64);
+            run.batch.push(&families.purgeable, labels, 0.0);
             run.batch.push(&MOUNT_INFO, &[&mount.device, &mount.major, &mount.minor, point], 1.0);
             if !mount.read_only {
                 run.findings.disk(point, space.size, space.avail);

@@ -33,6 +33,8 @@ struct Open {
     since: Instant,
     /// What this run found; nothing before it looked.
     entries: Option<Arc<[Entry]>>,
+    /// What the last listing found was nothing.
+    was_empty: bool,
 }
 
 /// An entry of a folder.
@@ -87,8 +89,13 @@ impl Folders {
             }
             open.folder.rewind();
             let entries = read(&mut open.folder)?;
-            open.entries = Some(Arc::clone(&entries));
-            return Ok(entries);
+            // Removed with all that was in it, it reads as empty; another may be there by now.
+            if !entries.is_empty() || open.was_empty {
+                open.was_empty = entries.is_empty();
+                open.entries = Some(Arc::clone(&entries));
+                return Ok(entries);
+            }
+            self.open.remove(folder.as_os_str());
         }
         if self.absent.has(folder, now) {
             return Err(not_found());
@@ -100,7 +107,8 @@ impl Folders {
         let mut opened = Dir::new(file)?;
         let entries = read(&mut opened)?;
         if stays {
-            self.open.insert(folder.into(), Open { folder: opened, since: now, entries: Some(Arc::clone(&entries)) });
+            let (listed, was_empty) = (Some(Arc::clone(&entries)), entries.is_empty());
+            self.open.insert(folder.into(), Open { folder: opened, since: now, entries: listed, was_empty });
         }
         Ok(entries)
     }
@@ -147,6 +155,32 @@ mod tests {
             assert!(folders.names(tasks).unwrap().contains(&thread));
             drop(end);
         });
+    }
+
+    #[test]
+    fn a_folder_that_was_removed_is_looked_for_anew() {
+        let mut folders = Folders::default();
+        let (told, tell) = std::sync::mpsc::channel();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let folder = std::thread::scope(|scope| {
+            let thread = scope.spawn(move || {
+                told.send(std::fs::read_link("/proc/thread-self").unwrap()).unwrap();
+                ended.recv().unwrap_err();
+            });
+            let folder = Path::new("/proc").join(tell.recv().unwrap());
+            assert!(folders.names(&folder).unwrap().contains(&"comm".to_owned()));
+            drop(end);
+            thread.join().unwrap();
+            folder
+        });
+        let deadline = Instant::now() + std::time::Duration::from_secs(10);
+        // A thread's folder may outlive it by a moment.
+        while folder.exists() {
+            assert!(Instant::now() < deadline, "{}", folder.display());
+        }
+        folders.begin();
+        assert!(folders.names(&folder).is_err());
+        assert!(folders.open.is_empty());
     }
 
     #[test]

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use serde::Deserialize;
 
-use super::attribute;
+use super::files::Reader;
 use super::filter::Filter;
+use super::folders::Folders;
 use super::sensor::{self, Sensor, Values};
+use super::sysfs;
 use super::{HostConfig, Listed, Part, Run, Site};
 use crate::collect::CollectError;
 use crate::config::Problems;
@@ -76,7 +78,7 @@ struct Chip {
 impl Part for Hwmon {
     async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
         let folders = run.folders.names(&self.class)?.into_iter().map(|name| self.class.join(name));
-        let chips: Vec<Chip> = folders.filter_map(Chip::find).collect();
+        let chips: Vec<Chip> = folders.filter_map(|folder| Chip::find(folder, &mut run.files)).collect();
         for chip in &chips {
             let label = chip.label(&chips);
             if !self.chips.takes(&label) {
@@ -85,7 +87,7 @@ impl Part for Hwmon {
             if !chip.name.is_empty() {
                 run.batch.push(&CHIP, &[&label, &chip.name], 1.0);
             }
-            for (sensor, values) in chip.sensors()? {
+            for (sensor, values) in chip.sensors(&mut run.folders, &mut run.files)? {
                 let name = sensor.name();
                 if self.sensors.takes(&format!("{label};{name}")) {
                     sensor.push(&label, &values, &mut run.batch);
@@ -97,8 +99,8 @@ impl Part for Hwmon {
 }
 
 impl Chip {
-    fn find(folder: PathBuf) -> Option<Self> {
-        let name = attribute::text(&folder.join("name")).map(|name| sensor::tidy(&name)).unwrap_or_default();
+    fn find(folder: PathBuf, files: &mut Reader) -> Option<Self> {
+        let name = sysfs::attribute(files, &folder.join("name")).map(|name| sensor::tidy(&name)).unwrap_or_default();
         let base = [device(&folder), name.clone(), sensor::tidy(folder.file_name()?.to_str()?)];
         let base = base.into_iter().find(|base| !base.is_empty())?;
         Some(Self { folder, base, name })
@@ -117,16 +119,16 @@ impl Chip {
     }
 
     /// The files of each sensor. Drivers from before 3.13 have them beside the device's own attributes.
-    fn sensors(&self) -> Result<BTreeMap<Sensor, Values>, CollectError> {
+    fn sensors(&self, folders: &mut Folders, files: &mut Reader) -> Result<BTreeMap<Sensor, Values>, CollectError> {
         let mut sensors: BTreeMap<Sensor, Values> = BTreeMap::new();
         let device = self.folder.join("device");
         for folder in [&self.folder, &device] {
             if folder == &device && !folder.is_dir() {
                 continue;
             }
-            for file in attribute::names(folder)? {
+            for file in folders.names(folder)? {
                 let Some((sensor, property)) = Sensor::of_file(&file) else { continue };
-                if let Some(text) = attribute::text(&folder.join(&file)) {
+                if let Some(text) = sysfs::attribute(files, &folder.join(&file)) {
                     sensors.entry(sensor).or_default().insert(property.to_owned(), text);
                 }
             }

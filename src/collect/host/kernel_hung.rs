@@ -32,7 +32,8 @@ impl Listed for HungTasks {
 #[async_trait]
 impl Part for HungTasks {
     async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
-        let tasks = counter(run.files.attribute(&self.file)?.trim()).ok_or_else(|| malformed(&self.file, "no number"))?;
+        let tasks =
+            counter(run.files.attribute(&self.file)?.trim()).ok_or_else(|| malformed(&self.file, "no number"))?;
         run.batch.push(&TASKS, &[], tasks);
         Ok(())
     }

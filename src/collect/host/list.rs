@@ -68,6 +68,9 @@ macro_rules! parts {
             pub rootfs: std::path::PathBuf,
             /// Which parts run.
             pub parts: Parts,
+            /// The older release whose labels are written: `["1.5"]` leaves out what later ones added to series that
+            /// were there before: `device_error`, `rotational` and `adminstate`.
+            pub names: Vec<String>,
             $($(
                 #[doc = concat!("The options of the part `", stringify!($name), "`.")]
                 pub $name: $section,
@@ -83,6 +86,7 @@ macro_rules! parts {
                     sysfs: "/sys".into(),
                     rootfs: "/".into(),
                     parts: Parts::default(),
+                    names: Vec::new(),
                     $($($name: <$section>::default(),)?)*
                 }
             }

@@ -18,6 +18,7 @@ use crate::metrics::{Batch, Desc, Room};
 mod absent;
 mod attribute;
 mod config;
+mod cpuinfo;
 mod dbus;
 mod detached;
 mod fields;
@@ -46,6 +47,7 @@ mod udev;
 mod unit;
 
 pub use config::{Backend, DeviceConfig, FilesystemConfig, Parts};
+pub use cpuinfo::CpuConfig;
 pub use fields::FieldsConfig;
 pub use ipvs::IpvsConfig;
 use list::{Listed, Site};
@@ -64,7 +66,7 @@ parts! {
     buddyinfo => FreeBlocks, off;
     cgroups => Controllers, off;
     conntrack => Connections, on;
-    cpu => Cpu, on;
+    cpu => Cpu, on, CpuConfig;
     cpu_vulnerabilities => Vulnerabilities, off;
     cpufreq => Frequencies, on;
     diskstats => Disks, on, DeviceConfig;
@@ -87,6 +89,7 @@ parts! {
     mdadm => Arrays, on;
     meminfo => Memory, on;
     meminfo_numa => Nodes, off;
+    mountstats => NfsMounts, off;
     netclass => NetworkClass, on, NetclassConfig;
     netdev => NetworkDevices, on, DeviceConfig;
     network_route => Routes, off;
@@ -102,13 +105,14 @@ parts! {
     processes => Processes, off;
     qdisc => Queues, off, DeviceConfig;
     rapl => Rapl, on, rapl::RaplConfig;
+    runit => Services, off, runit::RunitConfig;
     schedstat => Schedules, on;
     selinux => Selinux, on;
     slabinfo => Slabs, off, slabinfo::SlabinfoConfig;
     sockstat => Sockets, on;
     softirqs => SoftInterrupts, off;
     softnet => Softnet, on;
-    stat => Totals, on;
+    stat => Totals, on, stat::StatConfig;
     swap => Swaps, off;
     sysctl => Sysctl, off, sysctl::SysctlConfig;
     tapestats => Tapes, on, tapestats::TapeConfig;
@@ -127,6 +131,8 @@ parts! {
     zoneinfo => Zones, off;
     logind => Logins, off;
     systemd => Systemd, off, systemd::SystemdConfig;
+    supervisord => Programs, off, supervisord::SupervisordConfig;
+    ntp => Ntp, off, ntp::NtpConfig;
     filesystem => Filesystems, on, FilesystemConfig;
 }
 

@@ -1,5 +1,6 @@
 //! `netclass`: what network devices are and how they stand (sysfs-class-net).
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use serde::Deserialize;
 
+use super::config::as_of;
 use super::filter::Filter;
 use super::folders::Entry;
 use super::sysfs::{attribute, value};
@@ -80,6 +82,8 @@ pub(super) struct NetworkClass {
     class: PathBuf,
     devices: Filter,
     ignore_invalid_speed: bool,
+    /// Without the label `adminstate` in an older release.
+    info: Cow<'static, Desc>,
     /// By the device's name.
     settings: Mutex<HashMap<String, Settings>>,
 }
@@ -108,6 +112,7 @@ impl Listed for NetworkClass {
             class: site.roots.sysfs.join("class/net"),
             devices: Filter::new(None, config.ignored_devices.as_deref(), ""),
             ignore_invalid_speed: config.ignore_invalid_speed,
+            info: as_of(site.config.is_older(), &INFO, "adminstate"),
             settings: Mutex::default(),
         }
     }
@@ -172,7 +177,10 @@ impl NetworkClass {
         };
         let [address, broadcast, alias] = &settings.words;
         run.batch.push(&UP, &[device], f64::from(state == "up"));
-        run.batch.push(&INFO, &[address, admin, broadcast, device, &duplex, alias, &state], 1.0);
+        let labels = [address, admin, broadcast, device, &duplex, alias, &state];
+        let of_older = [address, broadcast, device, &duplex, alias, &state];
+        let labels: &[&str] = if self.info.labels.len() < labels.len() { &of_older } else { &labels };
+        run.batch.push(&self.info, labels, 1.0);
         settings
     }
 }

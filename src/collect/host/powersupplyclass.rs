@@ -81,8 +81,9 @@ const ATTRIBUTES: [(&str, &str, f64); 49] = [
     ("temp_min", "temp_min_celsius", TENTHS),
 ];
 
-/// The attributes in words: each is a label of `info` where it says something.
-const WORDS: [&str; 11] = [
+/// The supply, and the attributes in words: each is a label of `info` where it says something.
+const LABELS: &[&str] = &[
+    "power_supply",
     "capacity_level",
     "charge_type",
     "health",
@@ -101,24 +102,7 @@ static VALUE: Desc = Desc::gauge(
     "Value of /sys/class/power_supply/<power_supply>, by its attribute.",
     &["power_supply"],
 );
-static INFO: Desc = Desc::gauge(
-    "node_power_supply_info",
-    "info of /sys/class/power_supply/<power_supply>.",
-    &[
-        "power_supply",
-        "capacity_level",
-        "charge_type",
-        "health",
-        "manufacturer",
-        "model_name",
-        "scope",
-        "serial_number",
-        "status",
-        "technology",
-        "type",
-        "usb_type",
-    ],
-);
+static INFO: Desc = Desc::gauge("node_power_supply_info", "info of /sys/class/power_supply/<power_supply>.", LABELS);
 
 pub(super) struct PowerSupplies {
     class: PathBuf,
@@ -168,7 +152,7 @@ impl Part for PowerSupplies {
                     run.batch.push(desc, &[&supply], value / unit);
                 }
             }
-            let words = WORDS.iter().filter_map(|word| Some((*word, attribute::text(&folder.join(word))?)));
+            let words = LABELS.iter().skip(1).filter_map(|word| Some((*word, attribute::text(&folder.join(word))?)));
             let words: Vec<_> = words.filter(|(_, text)| !text.is_empty()).collect();
             let mut labels = vec![("power_supply", supply.as_str())];
             labels.extend(words.iter().map(|(word, text)| (*word, text.as_str())));

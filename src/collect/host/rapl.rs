@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use serde::Deserialize;
 
-use super::attribute;
+use super::sysfs;
 use super::{Listed, Part, Run, Site};
 use crate::collect::CollectError;
 use crate::metrics::{Desc, Kind};
@@ -46,12 +46,12 @@ impl Part for Rapl {
         let mut used: HashMap<String, usize> = HashMap::new();
         for entry in run.folders.names(&self.class)? {
             let folder = self.class.join(entry);
-            let Some(name) = attribute::text(&folder.join("name")) else { continue };
+            let Some(name) = sysfs::attribute(&mut run.files, &folder.join("name")) else { continue };
             let (zone, number) = zone(&name);
             let index = number.unwrap_or_else(|| used.get(zone).copied().unwrap_or_default());
             used.insert(zone.to_owned(), index + 1);
             // Since CVE-2020-8694 only root may read it. Two lines of the same zone are told apart by the index.
-            let Some(energy) = attribute::value(&folder.join("energy_uj")) else { continue };
+            let Some(energy) = sysfs::value(&mut run.files, &folder.join("energy_uj")) else { continue };
             let (index, path) = (index.to_string(), folder.to_string_lossy().into_owned());
             if self.labelled {
                 run.batch.push(&JOULES, &[&index, &path, zone], energy / 1e6);

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use async_trait::async_trait;
+use serde::Deserialize;
 
 use super::files::counter;
 use super::{Listed, Part, Run, Site};
@@ -17,17 +18,32 @@ static RUNNING: Desc = Desc::gauge("node_procs_running", "Number of processes in
 static BLOCKED: Desc =
     Desc::gauge("node_procs_blocked", "Number of processes blocked waiting for I/O to complete.", &[]);
 
+static SOFT: Desc = Desc::counter("node_softirqs_total", "Number of softirq calls.", &["vector"]);
+
+/// The kernel's soft interrupts, in its order (include/linux/interrupt.h); their sum stands before them.
+const VECTORS: [&str; 10] =
+    ["hi", "timer", "net_tx", "net_rx", "block", "block_iopoll", "tasklet", "sched", "hrtimer", "rcu"];
+
+/// What of the totals is told.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StatConfig {
+    /// Tells how often each soft interrupt came.
+    pub softirq: bool,
+}
+
 pub(super) struct Totals {
     file: PathBuf,
+    softirq: bool,
 }
 
 impl Listed for Totals {
     fn descs() -> Vec<&'static Desc> {
-        vec![&INTERRUPTS, &SWITCHES, &FORKS, &BOOT_TIME, &RUNNING, &BLOCKED]
+        vec![&INTERRUPTS, &SWITCHES, &FORKS, &BOOT_TIME, &RUNNING, &BLOCKED, &SOFT]
     }
 
     fn new(site: &Site<'_>) -> Self {
-        Self { file: site.roots.procfs.join("stat") }
+        Self { file: site.roots.procfs.join("stat"), softirq: site.config.stat.softirq }
     }
 }
 
@@ -43,6 +59,14 @@ impl Part for Totals {
                 Some("btime") => &BOOT_TIME,
                 Some("procs_running") => &RUNNING,
                 Some("procs_blocked") => &BLOCKED,
+                Some("softirq") if self.softirq => {
+                    for (vector, count) in VECTORS.iter().zip(fields.skip(1)) {
+                        if let Some(count) = counter(count) {
+                            run.batch.push(&SOFT, &[vector], count);
+                        }
+                    }
+                    continue;
+                }
                 _ => continue,
             };
             if let Some(value) = fields.next().and_then(counter) {

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 
-use super::files::each_line;
 use super::sysfs::if_there;
 use super::{Listed, Part, Run, Site};
 use crate::collect::CollectError;
@@ -49,9 +48,9 @@ impl Part for Connections {
     async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
         let mut counts = Counts::default();
         let [tcp, tcp6] = &self.tables;
-        each_line(tcp, |line| counts.add(line))?;
+        run.files.each_line(tcp, |line| counts.add(line))?;
         // A kernel without IPv6 has no such table.
-        if_there(each_line(tcp6, |line| counts.add(line)))?;
+        if_there(run.files.each_line(tcp6, |line| counts.add(line)))?;
         for (state, count) in NAMES.iter().chain(&["unknown"]).zip(counts.states).filter(|(_, count)| *count > 0) {
             run.batch.push(&STATES, &[state], count as f64);
         }
@@ -89,6 +88,7 @@ impl Counts {
 mod tests {
     use std::io::Write;
 
+    use super::super::files::Reader;
     use super::*;
 
     #[test]
@@ -101,7 +101,8 @@ mod tests {
         writeln!(table, "   1: 0100007F:0016 00000000:0000 0C 00000000:00000001").unwrap();
         assert!(table.as_file().metadata().unwrap().len() > 16 << 20);
         let mut counts = Counts::default();
-        each_line(&["/none".into(), table.path().into()], |line| counts.add(line)).unwrap();
+        let tables = ["/none".into(), table.path().into()];
+        Reader::default().each_line(&tables, |line| counts.add(line)).unwrap();
         let rows = rows as u64;
         assert_eq!((counts.states[0], counts.states[NAMES.len()]), (rows, 1));
         assert_eq!(counts.states.iter().sum::<u64>(), rows + 1);

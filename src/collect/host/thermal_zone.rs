@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 
 use super::attribute;
-use super::sysfs::if_there;
+use super::sysfs::{self, if_there};
 use super::{Listed, Part, Run, Site};
 use crate::collect::CollectError;
 use crate::metrics::Desc;
@@ -37,16 +37,16 @@ impl Part for Thermal {
         let Some(names) = if_there(run.folders.names(&self.class))? else { return Ok(()) };
         for (name, zone) in attribute::in_order(&names, "thermal_zone") {
             let folder = self.class.join(name);
-            let kind = attribute::text(&folder.join("type")).unwrap_or_default();
-            if let Some(value) = attribute::value(&folder.join("temp")) {
+            let kind = sysfs::attribute(&mut run.files, &folder.join("type")).unwrap_or_default();
+            if let Some(value) = sysfs::value(&mut run.files, &folder.join("temp")) {
                 run.batch.push(&TEMPERATURE, &[&zone, &kind], value / 1000.0);
             }
         }
         for (name, device) in attribute::in_order(&names, "cooling_device") {
             let folder = self.class.join(name);
-            let kind = attribute::text(&folder.join("type")).unwrap_or_default();
+            let kind = sysfs::attribute(&mut run.files, &folder.join("type")).unwrap_or_default();
             for (desc, file) in [(&CURRENT, "cur_state"), (&MOST, "max_state")] {
-                if let Some(value) = attribute::value(&folder.join(file)) {
+                if let Some(value) = sysfs::value(&mut run.files, &folder.join(file)) {
                     run.batch.push(desc, &[&device, &kind], value);
                 }
             }

@@ -35,12 +35,22 @@ impl Part for UdpQueues {
     async fn collect(&self, run: &mut Run) -> Result<(), CollectError> {
         let mut found = false;
         for (ip, table) in &self.tables {
-            let Some(text) = if_there(run.files.text_of_either(table))? else { continue };
-            let (mut sent, mut received) = (0, 0);
-            for line in text.lines().skip(1) {
-                let (tx, rx) = queues(line).ok_or_else(|| malformed(&table[0], "a socket without its queues"))?;
-                sent += tx;
-                received += rx;
+            // The header is the first line.
+            let (mut sent, mut received, mut lines, mut sound) = (0, 0, 0_u64, true);
+            let read = run.files.each_line(table, |line| {
+                if let Some((tx, rx)) = queues(line) {
+                    sent += tx;
+                    received += rx;
+                } else {
+                    sound &= lines == 0;
+                }
+                lines += 1;
+            });
+            if if_there(read)?.is_none() {
+                continue;
+            }
+            if !sound {
+                return Err(malformed(&table[0], "a socket without its queues"));
             }
             run.batch.push(&QUEUES, &[ip, "tx"], sent as f64);
             run.batch.push(&QUEUES, &[ip, "rx"], received as f64);

@@ -20,11 +20,11 @@ const STAYS: &str = "UPDATE incident SET severity = ?2, worst = ?3, opened_at = 
 
 const STANDS: &str = "UPDATE incident SET severity = ?2, worst = ?3, opened_at = ?4, resolved_at = ?5, last_end = ?6, \
      open_info = ?7, open_warning = ?8, open_critical = ?9, total = ?10, \
-     resolved_by = CASE WHEN ?5 IS NULL THEN NULL ELSE 'alert' END WHERE id = ?1";
+     resolved_by = CASE WHEN ?5 IS NULL THEN NULL ELSE ?11 END WHERE id = ?1";
 
 const NEW_EPISODE: &str = "INSERT INTO episode (source, fingerprint, incident, alert_group, severity, starts_at, \
-     ends_at, held_until, flaps, host, labels, annotations, generator_url) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+     ends_at, held_until, flaps, host, labels, annotations, generator_url, found) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
 
 const TOUCHED: &str = "UPDATE episode SET starts_at = ?2, absent_since = NULL WHERE id = ?1";
 
@@ -33,6 +33,8 @@ const ADMITTED: &str =
 
 const CLOSED: &str = "UPDATE episode SET ends_at = ?2, annotations = ?3, absent_since = NULL, resolved_by = 'alert' \
      WHERE id = ?1";
+
+const GONE: &str = "UPDATE episode SET ends_at = ?2, resolved_by = 'reconcile' WHERE id = ?1";
 
 const DROPPED: &str = "DELETE FROM episode WHERE id = ?1";
 
@@ -44,7 +46,7 @@ const NO_TIMER: &str = "DELETE FROM timer WHERE subject = ?1 AND kind = 'held'";
 pub(super) fn apply(tx: &Tx<'_>, source: i64, group: Option<i64>, changes: &Changes<'_>) -> Result<(), StoreError> {
     let mut incidents = Vec::with_capacity(changes.incidents.len());
     for change in &changes.incidents {
-        let id = incident(tx.db, source, change)?;
+        let id = incident(tx.db, source, change, changes.by_list)?;
         incidents.push(id);
         for message in &change.messages {
             match message {
@@ -60,7 +62,7 @@ pub(super) fn apply(tx: &Tx<'_>, source: i64, group: Option<i64>, changes: &Chan
         match change {
             EpisodeChange::New { alert, severity, flaps, phase } => {
                 let incident = if let Phase::Open { incident } = phase { number(*incident) } else { None };
-                begin(tx, (source, group, incident), alert, (*severity, *flaps), *phase)?;
+                begin(tx, (source, group, incident), alert, (*severity, *flaps), (*phase, changes.by_list))?;
             }
             EpisodeChange::Touched { id, starts_at } => {
                 tx.db.prepare_cached(TOUCHED)?.execute(params![id, Nanos(*starts_at)])?;
@@ -74,6 +76,9 @@ pub(super) fn apply(tx: &Tx<'_>, source: i64, group: Option<i64>, changes: &Chan
                 let row = params![id, Nanos(*ends_at), json(&alert.annotations)?];
                 tx.db.prepare_cached(CLOSED)?.execute(row)?;
             }
+            EpisodeChange::Gone { id, ends_at } => {
+                tx.db.prepare_cached(GONE)?.execute(params![id, Nanos(*ends_at)])?;
+            }
             EpisodeChange::Dropped { id } => {
                 tx.db.prepare_cached(DROPPED)?.execute([id])?;
                 tx.db.prepare_cached(NO_TIMER)?.execute([timer(*id)])?;
@@ -83,7 +88,7 @@ pub(super) fn apply(tx: &Tx<'_>, source: i64, group: Option<i64>, changes: &Chan
     Ok(())
 }
 
-fn incident(db: &Connection, source: i64, change: &IncidentChange) -> rusqlite::Result<i64> {
+fn incident(db: &Connection, source: i64, change: &IncidentChange, by_list: bool) -> rusqlite::Result<i64> {
     let Standing { opened_at, resolved_at, last_end, worst, open, total } = &change.standing;
     let (severity, worst) = (Rank(change.standing.severity()), Rank(*worst));
     let (opened_at, resolved_at, last_end) = (Nanos(*opened_at), resolved_at.map(Nanos), last_end.map(Nanos));
@@ -93,6 +98,9 @@ fn incident(db: &Connection, source: i64, change: &IncidentChange) -> rusqlite::
     if let Some(id) = change.id {
         let row = params![id, severity, worst, opened_at, resolved_at, last_end, info, warning, critical, total];
         if db.prepare_cached(STAYS)?.execute(row)? == 0 {
+            let by = if by_list { "reconcile" } else { "alert" };
+            let row =
+                params![id, severity, worst, opened_at, resolved_at, last_end, info, warning, critical, total, by];
             db.prepare_cached(STANDS)?.execute(row)?;
         }
         return Ok(id);
@@ -107,7 +115,7 @@ fn begin(
     (source, group, incident): (i64, Option<i64>, Option<i64>),
     alert: &Alert,
     (severity, flaps): (Severity, u32),
-    phase: Phase,
+    (phase, found): (Phase, bool),
 ) -> Result<(), StoreError> {
     let (ends_at, held_until) = match phase {
         Phase::Open { .. } => (None, None),
@@ -129,6 +137,7 @@ fn begin(
         labels,
         annotations,
         alert.generator_url,
+        found,
     ];
     let id = tx.db.prepare_cached(NEW_EPISODE)?.insert(row)?;
     if let Some(until) = held_until {

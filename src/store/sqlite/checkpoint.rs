@@ -2,8 +2,8 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
@@ -26,9 +26,14 @@ const READER_PATIENCE: Duration = Duration::from_millis(50);
 /// time of making a file longer.
 const WORTH_REUSE: i64 = 512;
 
-/// What the writer is to do about the log, between two commits.
+/// What the writer and the checkpointer tell each other.
 #[derive(Default)]
-pub(super) struct Pressure(AtomicU8);
+pub(super) struct Pressure {
+    /// What the writer is to do about the log, between two commits.
+    wanted: AtomicU8,
+    /// A checkpoint follows in any case: the next commit need not ask for one, which would wake a thread.
+    asked: AtomicBool,
+}
 
 /// Copy what was committed during the checkpoint: the next commit then begins the log anew, unless a reader is in it.
 const FINISH: u8 = 1;
@@ -36,9 +41,17 @@ const FINISH: u8 = 1;
 const RESTART: u8 = 2;
 
 impl Pressure {
+    /// Asks for a checkpoint, after a commit.
+    pub(super) fn ask(&self, checkpointer: &SyncSender<()>) {
+        if !self.asked.swap(true, Ordering::AcqRel) {
+            // It is awake already when the channel is full.
+            let _awake = checkpointer.try_send(());
+        }
+    }
+
     /// Does what the last checkpoint could not, because commits went on.
     pub(super) fn relieve(&self, db: &Connection) {
-        let wanted = self.0.swap(0, Ordering::Relaxed);
+        let wanted = self.wanted.swap(0, Ordering::Relaxed);
         if wanted == FINISH {
             drop(checkpoint(db));
         }
@@ -62,9 +75,11 @@ pub(super) fn work(
     Ok(move || {
         let mut signal = committed.recv().is_ok();
         while signal {
+            // What is committed from here on asks for the next.
+            pressure.asked.store(false, Ordering::Release);
             match checkpoint(&db) {
-                Ok(pages) if pages > MOST_PAGES => pressure.0.store(RESTART, Ordering::Relaxed),
-                Ok(pages) if pages > WORTH_REUSE => pressure.0.store(FINISH, Ordering::Relaxed),
+                Ok(pages) if pages > MOST_PAGES => pressure.wanted.store(RESTART, Ordering::Relaxed),
+                Ok(pages) if pages > WORTH_REUSE => pressure.wanted.store(FINISH, Ordering::Relaxed),
                 Ok(_) => {}
                 Err(error) => tracing::warn!(%error, "the log could not be copied back"),
             }

@@ -17,8 +17,8 @@ const ONE: &str = "SELECT incident.id, name, cause, severity, opened_at, resolve
      FROM incident JOIN source ON source.id = incident.source WHERE incident.id = ?1";
 
 /// Each alert once, by its newest episode; open ones first, then the worst.
-const MEMBERS: &str = "SELECT id, fingerprint, severity, labels, annotations, generator_url, starts_at, ends_at \
-     FROM episode WHERE id IN (SELECT max(id) FROM episode WHERE incident = ?1 GROUP BY fingerprint) \
+const MEMBERS: &str = "SELECT id, fingerprint, severity, labels, annotations, generator_url, starts_at, ends_at, found, \
+     ifnull(resolved_by = 'reconcile', 0) AS reconciled FROM episode WHERE id IN (SELECT max(id) FROM episode WHERE incident = ?1 GROUP BY fingerprint) \
      ORDER BY ends_at IS NOT NULL, severity DESC, starts_at, id LIMIT ?2";
 
 const ALL: &str = "SELECT id FROM incident ORDER BY id DESC LIMIT ?1";
@@ -81,5 +81,7 @@ fn episode(row: &Row<'_>) -> rusqlite::Result<Episode> {
         generator_url: row.get("generator_url")?,
         starts_at: time(row, "starts_at")?,
         ends_at: time_or_none(row, "ends_at")?,
+        found: row.get("found")?,
+        reconciled: row.get("reconciled")?,
     })
 }

@@ -99,13 +99,16 @@ where
     }
 
     fn answer(self: Box<Self>, commit: Result<(), String>) {
-        let result = match (commit, self.result) {
+        let Self { work, result, answer } = *self;
+        // Whoever asked has the rest of what the work held: to free it here would take the time of the next commit.
+        drop(work);
+        let result = match (commit, result) {
             (Ok(()), Some(result)) => result,
             (Err(_), Some(Err(error))) => Err(error),
             (Err(why), _) => Err(StoreError::Unavailable(why)),
             (Ok(()), None) => Err(StoreError::Busy),
         };
         // Whoever asked may have left.
-        drop(self.answer.send(result));
+        drop(answer.send(result));
     }
 }

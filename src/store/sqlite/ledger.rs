@@ -22,6 +22,10 @@ const MOVED: &str = "UPDATE ledger SET pending = pending + ?1, delivered = deliv
 
 const READ: &str = "SELECT * FROM ledger";
 
+const SET_ALIVE: &str = "UPDATE ledger SET alive_at = ?1";
+
+const ALIVE: &str = "SELECT alive_at FROM ledger";
+
 const PENDING: &str = "SELECT count(*), count(CASE WHEN waiting_since < ?1 THEN 1 END) FROM outbox \
      WHERE state = 'pending'";
 
@@ -53,6 +57,17 @@ pub(super) fn moved(db: &Connection, from: RowState, to: RowState, rows: usize) 
     let rows = rows.cast_signed() as i64;
     let change = COLUMNS.map(|column| if column == to { rows } else { 0 } - if column == from { rows } else { 0 });
     db.prepare_cached(MOVED)?.execute(change).map(drop)
+}
+
+/// Notes that the store takes writes.
+pub(super) fn set_alive(db: &Connection, now: Timestamp) -> rusqlite::Result<()> {
+    db.prepare_cached(SET_ALIVE)?.execute([Nanos(now)]).map(drop)
+}
+
+/// When that was last noted.
+pub(super) fn alive(db: &Connection) -> rusqlite::Result<Option<Timestamp>> {
+    let at: Option<Nanos> = db.query_row(ALIVE, [], |row| row.get(0))?;
+    Ok(at.map(|at| at.0))
 }
 
 /// All terms, of one moment.

@@ -34,12 +34,17 @@ impl Log {
         self.written.load(Ordering::Acquire)
     }
 
+    /// Whether the first `commits` are on the disk.
+    pub(super) fn has(&self, commits: u64) -> bool {
+        self.synced.load(Ordering::Acquire) >= commits
+    }
+
     /// Returns when the first `commits` are on the disk, those of other threads included.
     ///
     /// # Errors
     /// The disk did not take them: the log is in doubt.
     pub(super) fn sync(&self, file: &File, commits: u64) -> Result<(), String> {
-        if self.synced.load(Ordering::Acquire) >= commits {
+        if self.has(commits) {
             return Ok(());
         }
         let written = self.written();

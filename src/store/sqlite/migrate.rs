@@ -8,8 +8,11 @@ use super::super::StoreError;
 use super::connect;
 
 /// Step N brings schema N to N + 1.
-pub(super) const MIGRATIONS: &[&str] =
-    &[include_str!("../migrations/0001_init.sql"), include_str!("../migrations/0002_long_tables.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001_init.sql"),
+    include_str!("../migrations/0002_long_tables.sql"),
+    include_str!("../migrations/0003_account.sql"),
+];
 
 /// The newest schema that this program knows.
 pub(super) const KNOWN: i64 = MIGRATIONS.len().cast_signed() as i64;

@@ -11,10 +11,11 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
 use super::{
-    Balance, Change, Condition, Delivery, Handover, Ledger, OutboxFilter, OutboxRow, Receipt, Revised, Settlement,
-    Store, StoreError, Subject, Verdict,
+    Balance, Change, Condition, Delivery, Doubts, Handover, Ledger, OutboxFilter, OutboxRow, Receipt, Revised,
+    Settlement, Store, StoreError, Subject, Verdict,
 };
 use crate::alert::policy::Policy;
+use crate::alert::reconcile::{Differences, Heard};
 use crate::alert::{Counts, Fingerprint, Incident, Kind, Post, Quarantined};
 use crate::clock::{Clock, later};
 use crate::task::Tasks;
@@ -24,7 +25,9 @@ use checkpoint::Pressure;
 use job::{Call, Job, Tx};
 use log::Log;
 use outcome::After;
-use writer::{Operation, Uncounted, Writer};
+use queue::{Operation, Queue};
+use transaction::Uncounted;
+use writer::Writer;
 
 mod accept;
 mod apply;
@@ -41,18 +44,18 @@ mod log;
 pub(super) mod migrate;
 mod outbox;
 mod outcome;
+mod queue;
 mod reader;
+mod reconcile;
 mod retention;
+mod transaction;
 mod view;
 mod writer;
-
-/// So many operations wait for the writer at most; beyond it the store is busy.
-const QUEUE: usize = 1_024;
 
 /// Commits take a tenth of a millisecond on a good disk, and seconds on a sick one.
 const COMMIT_BUCKETS: [f64; 12] = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 2.0, 5.0];
 
-fn no_thread(error: std::io::Error) -> StoreError {
+fn no_thread(error: &std::io::Error) -> StoreError {
     StoreError::Unavailable(format!("no thread: {error}"))
 }
 
@@ -63,11 +66,13 @@ pub struct SqliteStore {
     owner: String,
     clock: Clock,
     tasks: Tasks,
-    /// `None` once it is closed.
-    writer: Mutex<Option<SyncSender<Operation>>>,
+    queue: Arc<Queue>,
     ended: watch::Receiver<()>,
     readers: SyncSender<Box<dyn Job>>,
     bell: Arc<Notify>,
+    doubts: Arc<Doubts>,
+    /// When the process before this one last took a write.
+    alive_before: Option<Timestamp>,
     /// When is next looked for what has grown old.
     next_look: Mutex<Timestamp>,
 }
@@ -82,30 +87,39 @@ impl SqliteStore {
         let db = connect::prepare(folder)?;
         let file = connect::file(folder);
         let owner = format!("{}-{:016x}", std::process::id(), fastrand::u64(..));
+        let alive_before = ledger::alive(&db)?;
         outbox::expire(&Tx::new(&db, clock.now()), &owner)?;
 
         let help = "How long a commit took, its sync included.";
         let seconds = telemetry.histogram("tidewatch_commit_seconds", help, &[], &COMMIT_BUCKETS);
         let seconds = seconds.with_label_values::<&str>(&[]);
-        let (writer, queue) = sync_channel(QUEUE);
-        let (checkpoint, commits) = sync_channel(1);
-        let (bell, pressure, log) = <(Arc<Notify>, Arc<Pressure>, Arc<Log>)>::default();
+        let (checkpointer, commits) = sync_channel(1);
+        let (bell, queue) = <(Arc<Notify>, Arc<Queue>)>::default();
+        let (pressure, log) = <(Arc<Pressure>, Arc<Log>)>::default();
         let checkpoints = checkpoint::work(&file, commits, Arc::clone(&pressure))?;
         let readers = reader::start(&file, &clock, tasks)?;
         let (alive, ended) = watch::channel(());
-        let after = Arc::new(After::new(Arc::clone(&bell), seconds, checkpoint));
+        let after = Arc::new(After::new(Arc::clone(&bell), seconds, Arc::clone(&pressure), checkpointer));
         let uncounted = Uncounted::default();
-        let turns = Writer { file: file.clone(), db, clock: clock.clone(), queue, pressure, log, after, uncounted };
+        let turns = Writer {
+            file: file.clone(),
+            db,
+            clock: clock.clone(),
+            queue: Arc::clone(&queue),
+            pressure,
+            log,
+            after,
+            uncounted,
+        };
         // It ends after the writers, whose signals it takes.
         let checkpoints = move || {
             checkpoints();
             drop(alive);
         };
-        drop(tasks.thread("store-checkpoint", checkpoints).map_err(no_thread)?);
+        drop(tasks.thread("store-checkpoint", checkpoints).map_err(|error| no_thread(&error))?);
         writer::start(turns, tasks)?;
-        let (tasks, writer) = (tasks.clone(), Mutex::new(Some(writer)));
-        let next_look = Mutex::new(Timestamp::MIN);
-        Ok(Self { file, owner, clock, tasks, writer, ended, readers, bell, next_look })
+        let (tasks, next_look, doubts) = (tasks.clone(), Mutex::new(Timestamp::MIN), Arc::default());
+        Ok(Self { file, owner, clock, tasks, queue, ended, readers, bell, doubts, alive_before, next_look })
     }
 
     /// Runs `work` on the writer; what it changed is on the disk when this returns. `alerts` is its size.
@@ -115,9 +129,9 @@ impl SqliteStore {
         W: FnMut(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         let (job, answered) = Call::boxed(work);
-        let sender = self.writer.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(StoreError::Busy)?;
-        sender.try_send(Operation { job, alerts }).map_err(|_| StoreError::Busy)?;
-        drop(sender);
+        if !self.queue.push(Operation { job, alerts }) {
+            return Err(StoreError::Busy);
+        }
         answered.await.unwrap_or(Err(StoreError::Busy))
     }
 
@@ -172,6 +186,12 @@ impl SqliteStore {
     }
 }
 
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
+}
+
 #[async_trait]
 impl Store for SqliteStore {
     async fn accept(&self, post: Post, policy: Arc<Policy>) -> Result<Receipt, StoreError> {
@@ -183,7 +203,37 @@ impl Store for SqliteStore {
             let (size, post, policy) = (range.len().max(1), Arc::clone(&post), Arc::clone(&policy));
             counts += self.write(size, move |tx| accept::chunk(tx, &post, range.clone(), &policy)).await?;
         }
+        if counts.held > 0 || counts.truncated > 0 {
+            self.doubts.raise(&post.source, counts.truncated > 0);
+        }
         Ok(Receipt { counts })
+    }
+
+    async fn heard(&self, source: &str) -> Result<Heard, StoreError> {
+        let source = source.to_owned();
+        self.read(move |tx| Ok(reconcile::heard(tx.db, &source)?)).await
+    }
+
+    async fn reconcile(
+        &self,
+        source: &str,
+        differences: Differences,
+        policy: Arc<Policy>,
+    ) -> Result<Receipt, StoreError> {
+        let mut counts = Counts::default();
+        for part in differences.parts(accept::CHUNK) {
+            let (size, source, policy) = (part.len(), source.to_owned(), Arc::clone(&policy));
+            counts += self.write(size, move |tx| reconcile::settle(tx, &source, &part, &policy)).await?;
+        }
+        Ok(Receipt { counts })
+    }
+
+    fn doubts(&self) -> Arc<Doubts> {
+        Arc::clone(&self.doubts)
+    }
+
+    fn alive_before(&self) -> Option<Timestamp> {
+        self.alive_before
     }
 
     async fn quarantine(&self, source: &str, body: Quarantined) -> Result<(), StoreError> {
@@ -334,16 +384,16 @@ impl Store for SqliteStore {
         let (from, to) = (self.file.clone(), file.to_owned());
         // A thread of its own: it takes as long as the file is big.
         let copying = self.tasks.thread("store-backup", move || migrate::backup(&connect::reader(&from)?, &to));
-        let copied = copying.map_err(no_thread)?.await;
+        let copied = copying.map_err(|error| no_thread(&error))?.await;
         copied.unwrap_or_else(|panic| Err(StoreError::Unavailable(panic.to_string())))
     }
 
     async fn probe(&self) -> Result<(), StoreError> {
-        self.write(1, |tx| Ok(ledger::alerts(tx.db, &Counts::default())?)).await
+        self.write(1, |tx| Ok(ledger::set_alive(tx.db, tx.now)?)).await
     }
 
     async fn close(&self) {
-        drop(self.writer.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.queue.close();
         let mut ended = self.ended.clone();
         // The other end of the channel goes with the last thread that writes.
         while ended.changed().await.is_ok() {}
@@ -396,7 +446,7 @@ mod tests {
         let (go, wait) = std::sync::mpsc::channel::<()>();
         let first = store.write(1, move |_| Ok(wait.recv().is_ok()));
         // The writer takes some hundreds into the transaction that waits.
-        let rest = futures_util::future::join_all((0..QUEUE + 300).map(|_| store.write(1, |_| Ok(()))));
+        let rest = futures_util::future::join_all((0..queue::LONGEST + 300).map(|_| store.write(1, |_| Ok(()))));
         let release = async move { drop(go) };
         let (_first, rest, ()) = tokio::join!(first, rest, release);
         let refused = rest.iter().filter(|answer| matches!(answer, Err(StoreError::Busy))).count();

@@ -8,11 +8,12 @@ use std::time::Instant;
 use prometheus::Histogram;
 use tokio::sync::Notify;
 
-use super::job::Job;
+use super::checkpoint::Pressure;
+use super::queue::Operation;
 
 /// A transaction that was committed and not yet synced.
 pub(super) struct Committed {
-    pub(super) jobs: Vec<Box<dyn Job>>,
+    pub(super) operations: Vec<Operation>,
     pub(super) begun: Instant,
     /// So many commits are to be on the disk before it is answered.
     pub(super) commits: u64,
@@ -26,26 +27,32 @@ pub(super) struct Committed {
 pub(super) struct After {
     bell: Arc<Notify>,
     seconds: Histogram,
+    pressure: Arc<Pressure>,
     /// Wakes the checkpointer.
-    checkpoint: SyncSender<()>,
+    checkpointer: SyncSender<()>,
     /// Whether the last commit failed: it was said.
     failing: AtomicBool,
 }
 
 impl After {
-    pub(super) fn new(bell: Arc<Notify>, seconds: Histogram, checkpoint: SyncSender<()>) -> Self {
-        Self { bell, seconds, checkpoint, failing: AtomicBool::new(false) }
+    pub(super) fn new(
+        bell: Arc<Notify>,
+        seconds: Histogram,
+        pressure: Arc<Pressure>,
+        checkpointer: SyncSender<()>,
+    ) -> Self {
+        Self { bell, seconds, pressure, checkpointer, failing: AtomicBool::new(false) }
     }
 
     /// Answers all operations of a commit.
     pub(super) fn answer(&self, committed: Committed, synced: Result<(), String>) {
-        let Committed { jobs, begun, rings, wrote, .. } = committed;
+        let Committed { operations, begun, rings, wrote, .. } = committed;
         if let Err(why) = synced {
-            return self.refuse(jobs, &why);
+            return self.refuse(operations, &why);
         }
         self.seconds.observe(begun.elapsed().as_secs_f64());
-        for job in jobs {
-            job.answer(Ok(()));
+        for operation in operations {
+            operation.job.answer(Ok(()));
         }
         if rings {
             self.bell.notify_waiters();
@@ -54,19 +61,18 @@ impl After {
             if self.failing.swap(false, Ordering::Relaxed) {
                 tracing::info!("the store commits again");
             }
-            // It is awake already when the channel is full.
-            let _awake = self.checkpoint.try_send(());
+            self.pressure.ask(&self.checkpointer);
         }
     }
 
     /// Tells all operations of a commit that it failed.
-    pub(super) fn refuse(&self, jobs: Vec<Box<dyn Job>>, why: &str) {
+    pub(super) fn refuse(&self, operations: Vec<Operation>, why: &str) {
         // Once for each change: the log is often on the disk that is full.
         if !self.failing.swap(true, Ordering::Relaxed) {
-            tracing::error!(why, operations = jobs.len(), "the store could not commit");
+            tracing::error!(why, operations = operations.len(), "the store could not commit");
         }
-        for job in jobs {
-            job.answer(Err(why.to_owned()));
+        for operation in operations {
+            operation.job.answer(Err(why.to_owned()));
         }
     }
 }

@@ -89,6 +89,15 @@ async fn the_program_says_once_what_is_wrong_and_never_a_secret() {
     assert_eq!(log.lines().filter(|line| line.contains("the target works again")).count(), 1, "{log}");
     assert!(!log.contains("hunter2"), "{log}");
     assert!(get(program.port, "/probe?target=main").unwrap().contains("pg_up 1"));
+    // A job of another exporter that finds Postgres here is told who answers and what to configure.
+    let probe = program.ask("GET", "/probe?target=http://127.0.0.1:9/&module=http_2xx", "").await;
+    let said = String::from_utf8_lossy(&probe.body);
+    assert_eq!(probe.status, 400, "{said}");
+    assert!(said.contains("`postgres` says so") && said.contains("`probes` (collectors.probes.targets"), "{said}");
+    let probe = program.ask("GET", "/scrape?target=redis://127.0.0.1:9", "").await;
+    let said = String::from_utf8_lossy(&probe.body);
+    assert_eq!(probe.status, 404, "{said}");
+    assert!(said.contains("/scrape; what can: `redis` (collectors.redis.targets"), "{said}");
     let health = get(program.port, "/health").unwrap();
     assert!(health.contains("postgres"), "{health}");
 }

@@ -12,7 +12,12 @@ async fn tried(major: u32) {
         let name = format!("postgres_exporter-0.20.1-{name}");
         let excused = format!("{name}@{major}");
         assert_eq!(missing(&name, &excused, server, "bench", all(&extra)).await, Vec::<String>::new(), "{major}");
-        let text = super::exposition(super::target(all(&extra), "main", server, "bench")).await;
+        // The third time everything is prepared that can be.
+        let postgres = super::build(&super::target(all(&extra), "main", server, "bench"));
+        for _ in 0..2 {
+            super::run(&postgres).await;
+        }
+        let (text, _) = super::run(&postgres).await;
         let failed =
             text.lines().filter(|line| line.starts_with("pg_scrape_collector_success") && line.ends_with(" 0"));
         assert_eq!(failed.collect::<Vec<_>>(), Vec::<&str>::new(), "{name} on {major}");
@@ -40,7 +45,11 @@ async fn a_server_older_than_those_that_are_maintained_gives_what_it_has() {
     let slot = "SELECT pg_create_physical_replication_slot('replica1')";
     server.sql("postgres", &format!("CREATE EXTENSION pg_stat_statements; {slot}")).await;
     let extra: Vec<_> = EXTRA.iter().copied().filter(|part| *part != "buffercache_summary").collect();
-    let text = super::exposition(super::target(all(&extra), "main", &server, "postgres")).await;
+    let postgres = super::build(&super::target(all(&extra), "main", &server, "postgres"));
+    for _ in 0..2 {
+        super::run(&postgres).await;
+    }
+    let (text, _) = super::run(&postgres).await;
     assert_eq!(super::value(&text, "pg_up"), Some(1.0), "{text}");
     let failed = text.lines().filter(|line| line.starts_with("pg_scrape_collector_success") && line.ends_with(" 0"));
     assert_eq!(failed.collect::<Vec<_>>(), Vec::<&str>::new());

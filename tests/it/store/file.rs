@@ -45,10 +45,10 @@ async fn a_newer_schema_is_refused_and_not_touched() {
     bench.accept(vec![firing(1, 90)]).await;
     bench.restart().await;
     bench.store.close().await;
-    Connection::open(file(bench.path())).unwrap().pragma_update(None, "user_version", 3).unwrap();
+    Connection::open(file(bench.path())).unwrap().pragma_update(None, "user_version", 4).unwrap();
     let before = std::fs::read(file(bench.path())).unwrap();
     let error = refused(bench.path());
-    assert!(matches!(error, StoreError::Newer { found: 3, known: 2, .. }), "{error}");
+    assert!(matches!(error, StoreError::Newer { found: 4, known: 3, .. }), "{error}");
     assert!(error.to_string().contains("written by a newer version"), "{error}");
     assert!(before == std::fs::read(file(bench.path())).unwrap());
 }
@@ -80,7 +80,7 @@ async fn a_damaged_file_is_refused() {
 }
 
 #[tokio::test]
-async fn a_lock_held_by_another_program_is_refused_in_time_and_passes() {
+async fn r8_a_lock_held_by_another_program_is_refused_in_time_and_passes() {
     let bench = Bench::new(&["slack"]);
     let other = Connection::open(file(bench.path())).unwrap();
     other.execute_batch("BEGIN EXCLUSIVE").unwrap();
@@ -118,7 +118,7 @@ impl Drop for Disk {
 }
 
 #[tokio::test]
-async fn a_full_disk_refuses_and_recovers_by_itself() {
+async fn r7_a_full_disk_refuses_and_recovers_by_itself() {
     let Some(disk) = Disk::new() else {
         assert!(!rustix::process::geteuid().is_root(), "root can mount");
         return;
@@ -148,7 +148,7 @@ async fn a_full_disk_refuses_and_recovers_by_itself() {
 }
 
 #[tokio::test]
-async fn a_read_only_disk_is_refused_at_the_start() {
+async fn r8_a_read_only_disk_is_refused_at_the_start() {
     let Some(disk) = Disk::new() else {
         assert!(!rustix::process::geteuid().is_root(), "root can mount");
         return;

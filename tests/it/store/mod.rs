@@ -16,6 +16,7 @@ mod alerts;
 mod file;
 mod handover;
 mod outbox;
+mod reconcile;
 mod schema;
 
 /// Opens the store under test, as a process does that starts.

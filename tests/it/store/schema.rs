@@ -12,7 +12,7 @@ use super::{Bench, MINUTE, OPEN};
 use crate::support::alerts::{at, firing, post, resolved};
 
 /// The newest schema, and a file of each.
-const NEWEST: usize = 2;
+const NEWEST: usize = 3;
 
 fn fixture(schema: usize) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/db/schema-{schema}.db"))
@@ -57,6 +57,11 @@ async fn a_database_of_schema_1_opens_and_goes_on() {
 #[tokio::test]
 async fn a_database_of_schema_2_opens_and_goes_on() {
     goes_on(2).await;
+}
+
+#[tokio::test]
+async fn a_database_of_schema_3_opens_and_goes_on() {
+    goes_on(3).await;
 }
 
 /// The files of all schemas hold the same.

@@ -29,7 +29,7 @@ async fn begun(program: &Program, length: usize, part: &[u8]) -> TcpStream {
 }
 
 #[tokio::test]
-async fn a_locked_store_answers_503_in_time_and_keeps_what_comes_again() {
+async fn r8_a_locked_store_answers_503_in_time_and_keeps_what_comes_again() {
     let (program, folder) = receiver("").await;
     let file = folder.path().join("data/tidewatch.db");
     let lock = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 
-use crate::config::{HttpUrl, Problem, Problems, Secret};
+use super::{HttpUrl, Problem, Problems, Secret};
 
 /// No credential is longer.
 const MOST: u64 = 64 << 10;
