@@ -222,7 +222,9 @@ async fn by_challenge(
 
 /// Nobody knows whether the message was taken.
 fn lost(what: &str) -> SendError {
-    SendError { retry: Retry::Ambiguous, reason: "no_answer", what: format!("no answer to the message: {what}") }
+    // The server's words may be in it.
+    let what = text::line(&format!("no answer to the message: {what}"), 300);
+    SendError { retry: Retry::Ambiguous, reason: "no_answer", what }
 }
 
 /// A step before the message's end failed: by the server's code, or by the connection.

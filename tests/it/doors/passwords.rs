@@ -167,3 +167,23 @@ async fn r21_auth_a_refused_post_stores_nothing() {
     assert!((sample("tidewatch_auth_failures_total{reason=\"scope\"}").await - 1.0).abs() < f64::EPSILON);
     program.stop().await;
 }
+
+#[test]
+fn a_password_is_hashed_as_it_is_typed_and_never_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let hash = |typed: &str| {
+        let file = folder.path().join("typed");
+        std::fs::write(&file, typed).unwrap();
+        run(tidewatch(&["hash-password"]).stdin(std::fs::File::open(file).unwrap()))
+    };
+    for (typed, password) in [("swordfish\n", "swordfish"), ("swordfish", "swordfish"), (" tr:out \r\n", " tr:out ")] {
+        let done = hash(typed);
+        assert_eq!(done.code, Some(0), "{done:?}");
+        assert!(bcrypt::verify(password, done.out.trim()).unwrap(), "{typed:?}");
+    }
+    // bcrypt would look at the first 72 bytes and take whatever follows.
+    for typed in ["", "\n", "two\nlines\n", &"x".repeat(73)] {
+        let done = hash(typed);
+        assert!(done.code == Some(2) && done.out.is_empty() && done.err.contains("72"), "{done:?}");
+    }
+}
