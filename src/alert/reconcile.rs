@@ -226,6 +226,7 @@ mod tests {
         Listed { alert, state, receivers: vec![NAME.to_owned()] }
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "it stands for a peer that answered")]
     fn list(alerts: Vec<Listed>) -> Option<Listing> {
         let alerts = alerts.into_iter().map(|listed| (listed.alert.fingerprint, listed)).collect();
         Some(Listing { started_at: at(0), alerts })

@@ -9,6 +9,7 @@ pub(crate) struct SmallDisk(PathBuf);
 
 impl SmallDisk {
     /// Of `size`, as mount writes it: `4m`. `None`, and it is said, where nothing may be mounted.
+    #[expect(clippy::print_stdout, reason = "a test that is not made says so")]
     pub(crate) fn mount(at: &Path, size: &str) -> Option<Self> {
         std::fs::create_dir(at).unwrap();
         let mut mount = Command::new(program("mount"));
