@@ -50,7 +50,9 @@ pub(super) struct Shared {
     writes: RwLock<Result<(), String>>,
     /// Whether the disk has room for more; if not, how much it has.
     room: RwLock<Result<(), String>>,
-    /// Whose Watchdog is armed, as last seen.
+    /// Since when this process hears a Watchdog.
+    started: Timestamp,
+    /// Whose Watchdog is armed, as last looked at.
     watchdogs: RwLock<Vec<Watched>>,
     /// One reload at a time.
     reloading: tokio::sync::Mutex<()>,
@@ -71,7 +73,8 @@ impl Shared {
         log_level: Option<LogLevel>,
         generation: Generation,
     ) -> Self {
-        let reloaded = RwLock::new((true, parts.clock.now()));
+        let started = parts.clock.now();
+        let reloaded = RwLock::new((true, started));
         let generation = RwLock::new(Arc::new(generation));
         let (writes, room, reloading) = (RwLock::new(Ok(())), RwLock::new(Ok(())), tokio::sync::Mutex::default());
         let (left_out, watchdogs) = (LeftOut::default(), RwLock::default());
@@ -85,6 +88,7 @@ impl Shared {
             reloaded,
             writes,
             room,
+            started,
             watchdogs,
             reloading,
             left_out,
@@ -120,8 +124,12 @@ impl Shared {
         *self.watchdogs.write().unwrap_or_else(PoisonError::into_inner) = watched;
     }
 
-    fn watchdogs(&self) -> Vec<Watched> {
-        self.watchdogs.read().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Whose Watchdog is armed by what the store heard, and how that is now.
+    pub(super) fn watched(&self, condition: &Condition) -> Vec<Watched> {
+        let heard = condition.watchdogs.iter().cloned().collect();
+        let generation = self.generation();
+        let settings = &generation.validated.settings.watchdog;
+        watchdog::judge(&heard, &settings.sources, settings.late.0, self.started, self.parts.clock.now())
     }
 
     /// Why nobody may rely on this program at the moment.
@@ -129,7 +137,7 @@ impl Shared {
         if let Err(why) = self.writes() {
             return Some(format!("the store takes no writes: {why}"));
         }
-        let watched = self.watchdogs();
+        let watched = self.watchdogs.read().unwrap_or_else(PoisonError::into_inner);
         let silent = watchdog::silent(&watched);
         (!silent.is_empty()).then(|| format!("the Watchdog is silent: {}", silent.join(", ")))
     }
@@ -158,7 +166,9 @@ impl Shared {
         batch.push(&RELOADED_AT, &[], at.as_duration().as_secs_f64());
         if let Some(condition) = condition {
             condition::push(condition.as_ref(), self.writes().is_ok(), self.parts.clock.now(), &mut batch);
-            watchdog::push(&self.watchdogs(), self.parts.clock.now(), &mut batch);
+        }
+        if let Some(Ok(condition)) = condition {
+            watchdog::push(&self.watched(condition), self.parts.clock.now(), &mut batch);
         }
         if let Some(balance) = balance {
             ledger::push(balance, &mut batch);
@@ -294,7 +304,9 @@ impl Control for Shared {
         if let Some(condition) = self.condition().await {
             let (writes, now) = (self.writes().and(self.room()), self.parts.clock.now());
             facts.services.extend(condition::services(condition.as_ref(), &writes, now));
-            facts.services.push(watchdog::service(&self.watchdogs(), now));
+            if let Ok(condition) = &condition {
+                facts.services.push(watchdog::service(&self.watched(condition), now));
+            }
         }
         facts
     }

@@ -45,7 +45,7 @@ pub(super) struct Watched {
 }
 
 /// Who is watched, and how that is. Pure. Without `sources` all that were ever heard are armed.
-fn judge(
+pub(super) fn judge(
     heard: &BTreeMap<String, Timestamp>,
     sources: &[String],
     late: Duration,
@@ -64,7 +64,6 @@ fn judge(
 /// Looks now and then; what was seen stands in health and in the metrics.
 pub(super) fn watch(shared: &Arc<Shared>) {
     let Some(store) = shared.parts.store.clone() else { return };
-    let started = shared.parts.clock.now();
     let shared = Arc::clone(shared);
     let tasks = shared.parts.tasks.clone();
     tasks.supervise("watchdog", move || {
@@ -72,7 +71,7 @@ pub(super) fn watch(shared: &Arc<Shared>) {
         async move {
             let mut stopping = std::pin::pin!(shared.parts.tasks.stopping());
             loop {
-                if let Err(error) = look(&shared, store.as_ref(), started).await {
+                if let Err(error) = look(&shared, store.as_ref()).await {
                     tracing::warn!(%error, "the Watchdog could not be looked after");
                 }
                 let late = shared.generation().validated.settings.watchdog.late.0;
@@ -85,11 +84,12 @@ pub(super) fn watch(shared: &Arc<Shared>) {
     });
 }
 
-async fn look(shared: &Shared, store: &dyn Store, started: Timestamp) -> Result<(), StoreError> {
+async fn look(shared: &Shared, store: &dyn Store) -> Result<(), StoreError> {
     let (generation, now) = (shared.generation(), shared.parts.clock.now());
     let (settings, policy) = (&generation.validated.settings.watchdog, &generation.policy);
-    let heard: BTreeMap<String, Timestamp> = store.condition().await?.watchdogs.into_iter().collect();
-    let watched = judge(&heard, &settings.sources, settings.late.0, started, now);
+    let condition = store.condition().await?;
+    let watched = shared.watched(&condition);
+    let heard: BTreeMap<String, Timestamp> = condition.watchdogs.into_iter().collect();
     shared.set_watchdogs(watched.clone());
     // One that is watched no more may have been silent.
     let known: BTreeSet<&String> = heard.keys().chain(&settings.sources).chain(&policy.sources).collect();

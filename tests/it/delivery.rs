@@ -163,7 +163,7 @@ async fn r3_slack_down_1h() {
     assert!(mail.heard().iter().any(|line| line.contains("ops has not delivered it")), "why it comes by mail");
     assert!(slack.shown().is_empty());
     let tries = slack.http.asked().len();
-    assert!(tries as i64 <= 5 + house.second() / 30 + 1, "{tries} tries in {} s", house.second());
+    assert!(i64::try_from(tries).unwrap() <= 5 + house.second() / 30 + 1, "{tries} tries in {} s", house.second());
 
     let ended = house.clock.now();
     house.accept((1..=COUNT / 2).map(|number| over(number, ended)).collect()).await;
@@ -178,7 +178,7 @@ async fn r3_slack_down_1h() {
     house
         .pass("all in Slack", SECOND, async || {
             let shown = slack.shown().len();
-            most = most.max(shown as i64 - (house.second() - began + 1));
+            most = most.max(i64::try_from(shown).unwrap() - (house.second() - began + 1));
             // The next second begins when this one's message has been dealt with.
             house.rows(RowState::Pending, "ops").await.is_empty()
         })
@@ -228,7 +228,7 @@ async fn r4_429_storm() {
     // The clock goes on while a message is on its way, so the pace is counted from where the patience ends.
     for (place, time) in times.iter().skip(3).enumerate() {
         let since = time.duration_since(times[2]).as_secs();
-        assert!(since >= 30 + place as i64, "message {place} after {since} s");
+        assert!(since >= 30 + i64::try_from(place).unwrap(), "message {place} after {since} s");
     }
     house.ended().await;
 }
