@@ -41,6 +41,9 @@ const SHAPES: &[(&str, usize)] = &[
     ("ya29.", 20),
 ];
 
+/// No token is shorter: most words are, and need not be compared.
+const SHORTEST_TOKEN: usize = 15;
+
 /// Addresses that are keys themselves, from here on.
 const ADDRESSES: &[&str] = &[
     "api.telegram.org/bot",
@@ -49,6 +52,9 @@ const ADDRESSES: &[&str] = &[
     "hooks.slack.com/services/",
     "hooks.slack.com/workflows/",
 ];
+
+/// No such address begins with a shorter host.
+const SHORTEST_HOST: usize = 11;
 
 /// How the name of a value ends that is a password: whatever it is, it goes.
 const PASSWORDS: &[&str] = &["passphrase", "passwd", "password", "pwd"];
@@ -133,7 +139,7 @@ fn find(text: &[u8]) -> Vec<Range<usize>> {
             Some(b':') if rest.starts_with(b"://") => user_info(rest),
             Some(byte) if byte.is_ascii_alphanumeric() => {
                 let word = rest.iter().take_while(|byte| is_word(**byte)).count();
-                let taken = token(rest, word).or_else(|| address(rest)).or_else(|| scheme(rest, word));
+                let taken = token(rest, word).or_else(|| address(rest, word)).or_else(|| scheme(rest, word));
                 let taken = taken.or_else(|| assigned(rest, word));
                 // A word is one: what begins within it is not looked at, but what follows a dot is.
                 if taken.is_none() {
@@ -169,13 +175,19 @@ fn count(text: &[u8], fits: impl Fn(u8) -> bool) -> usize {
 }
 
 fn token(rest: &[u8], word: usize) -> Option<Range<usize>> {
+    if word < SHORTEST_TOKEN {
+        return None;
+    }
     let (begin, least) = SHAPES.iter().find(|(begin, _)| rest.starts_with(begin.as_bytes()))?;
     let body = rest.get(begin.len()..word).unwrap_or_default();
     let jwt = *begin != "eyJ" || body.split(|byte| *byte == b'.').count() >= 3;
     (body.len() >= *least && jwt && body.iter().any(u8::is_ascii_digit)).then_some(0..word)
 }
 
-fn address(rest: &[u8]) -> Option<Range<usize>> {
+fn address(rest: &[u8], word: usize) -> Option<Range<usize>> {
+    if word < SHORTEST_HOST {
+        return None;
+    }
     let begin = ADDRESSES.iter().find(|begin| rest.starts_with(begin.as_bytes()))?.len();
     let key = count(rest.get(begin..)?, |byte| is_token(byte) || byte == b':');
     (key > 4).then_some(begin..begin + key)
@@ -282,6 +294,13 @@ mod tests {
         let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with("# "));
         // The fixture holds no token whole: others' scanners would cry out at the repository.
         lines.map(|line| line.replace("~~", "").replace("\\n", "\n")).collect()
+    }
+
+    #[test]
+    fn nothing_that_is_taken_is_shorter_than_what_is_compared() {
+        assert_eq!(SHAPES.iter().map(|(begin, least)| begin.len() + least).min(), Some(SHORTEST_TOKEN));
+        let host = |address: &&str| address.find('/').unwrap_or(address.len());
+        assert_eq!(ADDRESSES.iter().map(host).min(), Some(SHORTEST_HOST));
     }
 
     #[test]
