@@ -43,7 +43,8 @@ impl Bus {
         let mut command = Command::new(program("dbus-daemon"));
         command.arg(format!("--config-file={}", config.display())).args(["--nofork", "--nopidfile"]);
         let daemon = Running::start(root.path(), "dbus-daemon", &mut command);
-        eventually("the bus listens", PATIENCE, async || socket.exists().then_some(())).await;
+        // Its socket is there a moment before it listens.
+        eventually("the bus listens", PATIENCE, async || UnixStream::connect(&socket).ok()).await;
         Self { root, daemon }
     }
 
