@@ -1,6 +1,7 @@
 //! The parts that ask over D-Bus: a bus of the test's own, with a manager that answers as a real host's did.
 
 use std::collections::HashMap;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
